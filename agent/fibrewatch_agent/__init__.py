@@ -1,0 +1,1 @@
+"""The box at a site: schedules probes, spools results, publishes them."""

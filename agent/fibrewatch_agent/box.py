@@ -1,0 +1,92 @@
+"""What a probe gets from its caller: the target, the window, the box's services; deadline and outcome stay outside."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from fibrewatch.measurement import Error, Target, Verdict
+
+if TYPE_CHECKING:
+    from fibrewatch_agent.icmp import IcmpSockets
+
+RESOLVE_TIMEOUT_S = 5.0
+_SEVERITY: dict[Verdict, int] = {"valid": 0, "censored": 1, "invalid": 2}
+
+
+class ProbeError(Exception):
+    """A measurement that failed in a way of the fixed list.
+
+    Attributes:
+        error: One of `fibrewatch.measurement.ERRORS`.
+        detail: One line for people.
+        result: What was measured before it failed, if anything.
+    """
+
+    def __init__(self, error: Error, detail: str, result: Any = None) -> None:
+        self.error, self.detail, self.result = error, detail, result
+        super().__init__(f"{error}: {detail}")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The stretch of UTC time that one run covers: seconds since 1970. A late start makes the first one short."""
+
+    start: float
+    end: float
+
+
+@dataclass(slots=True)
+class Box:
+    """One run's view of the box.
+
+    Attributes:
+        agent: territory/site/agent, for spreading phases.
+        address: The target as configured: a name or a numeric address.
+        window: For probes of mode "window"; None otherwise.
+        icmp: The ICMP sockets that all targets share.
+        stopping: Set when the agent ends: a window is closed at once and what it has is reported.
+        report_target: Tells at once that the target is lost (True) or back (False).
+    """
+
+    agent: str
+    test: str
+    icmp: "IcmpSockets"
+    target: Target | None = None
+    address: str | None = None
+    interface: str | None = None
+    family: Literal[4, 6] | None = None
+    window: Window | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    report_target: Callable[[bool], None] = lambda lost: None
+    resolved: str | None = None
+    used_family: Literal[4, 6] | None = None
+    verdict: Verdict = "valid"
+    reasons: list[str] = field(default_factory=list)
+
+    async def resolve(self) -> str:
+        """The numeric address of the target, asked anew at each run, of the configured family if one is set.
+
+        Raises:
+            ProbeError: name_not_found or timeout.
+        """
+        family = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+                found = await loop.getaddrinfo(self.address, None, family=family, type=socket.SOCK_DGRAM)
+        except socket.gaierror as e:
+            raise ProbeError("name_not_found", f"{self.address}: {e.strerror}") from e
+        except TimeoutError as e:
+            raise ProbeError("timeout", f"{self.address}: no answer from the resolver") from e
+        self.used_family = 6 if found[0][0] == socket.AF_INET6 else 4
+        self.resolved = str(found[0][4][0])
+        return self.resolved
+
+    def mark(self, verdict: Verdict, reason: str) -> None:
+        """Notes why this run proves less than it seems; the gravest verdict stands."""
+        if _SEVERITY[verdict] > _SEVERITY[self.verdict]:
+            self.verdict = verdict
+        if reason not in self.reasons:
+            self.reasons.append(reason)

@@ -1,0 +1,1 @@
+"""The server: MQTT in, store, metrics, verdicts, page."""

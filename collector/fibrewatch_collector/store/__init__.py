@@ -1,0 +1,166 @@
+"""What the collector asks of a store; SQLite is `store.sqlite`, PostgreSQL will stand beside it.
+
+Every method blocks: call it from the writer thread (`commit`, `save_bins`, `prune`) or from a worker thread (the rest).
+All times are UTC seconds since 1970. A StoreError says that nothing of the call was done.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from fibrewatch.measurement import AnyMeasurement, Role
+from fibrewatch.wire import AgentId
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One measurement of a batch: decoded, or refused with a reason (then it is kept raw and settled)."""
+
+    seq: int
+    raw: bytes
+    measurement: AnyMeasurement | None
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One batch as it came; see `fibrewatch.wire.Batch`."""
+
+    agent: AgentId
+    stream: str
+    oldest: int
+    received_at: float
+    arrivals: Sequence[Arrival]
+
+
+@dataclass(slots=True)
+class Committed:
+    """What one transaction did.
+
+    Attributes:
+        stored: The measurements that were new, in order.
+        through: Highest number settled without a gap, of each stream in the transaction: what may be acknowledged.
+        conflicts: Same key, other digest: kept raw in quarantine, settled, alarmed.
+        lost: Numbers that can never come any more, newly known.
+    """
+
+    stored: list[tuple[AgentId, AnyMeasurement]] = field(default_factory=list)
+    through: dict[tuple[AgentId, str], int] = field(default_factory=dict)
+    duplicates: int = 0
+    conflicts: int = 0
+    refused: int = 0
+    lost: int = 0
+
+
+class Stored(NamedTuple):
+    """A measurement in the store; `raw` are the very bytes that the box sent."""
+
+    row: int
+    agent: AgentId
+    stream: str
+    seq: int
+    received_at: float
+    raw: bytes
+
+
+class Gap(NamedTuple):
+    """Numbers of a stream that were never delivered and never will be."""
+
+    agent: AgentId
+    stream: str
+    first: int
+    last: int
+    recorded_at: float
+
+
+class Refusal(NamedTuple):
+    """Something kept in quarantine: bounded, oldest first out."""
+
+    agent: AgentId
+    stream: str
+    seq: int
+    reason: str
+    received_at: float
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which measurements; None means any. begin ≤ started_at < end."""
+
+    territory: str | None = None
+    site: str | None = None
+    agent: str | None = None
+    probe: str | None = None
+    test: str | None = None
+    target: str | None = None
+    begin: float | None = None
+    end: float | None = None
+
+
+class WindowCount(NamedTuple):
+    """Samples sent and lost by one box to one target over one interface, summed over the windows of a stretch."""
+
+    agent: AgentId
+    test: str
+    target: str
+    role: Role
+    interface: str | None
+    family: int | None
+    sent: int
+    lost: int
+    windows: int
+
+
+BinState = Literal["A", "U", "N"]
+
+
+class Bin(NamedTuple):
+    """One UTC minute of one uplink of a site; `minute` is its start, a multiple of 60."""
+
+    territory: str
+    site: str
+    uplink: str
+    minute: int
+    state: BinState
+    cause: str | None
+
+
+class Store(Protocol):
+    """See the module's docstring."""
+
+    def commit(self, deliveries: Sequence[Delivery]) -> Committed:
+        """Stores batches in one durable transaction; when it returns, they survive a power cut."""
+
+    def measurements(self, where: Filter, after: int, limit: int) -> list[Stored]:
+        """A page in the order of arrival: rows above `after`, at most `limit`."""
+
+    def export(self, begin: float, end: float) -> Iterator[Stored]:
+        """All with begin ≤ started_at < end, by series and time, without holding them all in memory."""
+
+    def gaps(self, where: Filter, limit: int) -> list[Gap]:
+        """Newest first; of the filter only territory, site, agent count."""
+
+    def refusals(self, where: Filter, limit: int) -> list[Refusal]:
+        """Newest first; of the filter only territory, site, agent count."""
+
+    def window_counts(self, territory: str, site: str, begin: float, end: float) -> list[WindowCount]:
+        """Sums over all window measurements (results with sent and lost) of a site started in the stretch.
+
+        Undated ones and those that could not run stay out.
+        """
+
+    def save_bins(self, bins: Sequence[Bin]) -> None:
+        """Writes or restates bins, durably."""
+
+    def bins(self, territory: str, site: str, begin: float, end: float) -> list[Bin]:
+        """Bins with begin ≤ minute < end, by minute."""
+
+    def bin_totals(self, begin: float, end: float) -> Mapping[tuple[str, str, str], Mapping[BinState, int]]:
+        """(territory, site, uplink) → number of minutes in each state, for all sites in one query."""
+
+    def prune(self, before: float) -> int:
+        """Deletes raw measurements that started before; roll-ups and bins stay. Returns how many."""
+
+    def close(self) -> None:
+        """Ends all connections."""

@@ -1,0 +1,113 @@
+"""Measurement: one run of a probe, as both sides of the wire and the store know it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+
+from msgspec import Meta, Struct
+
+Role = Literal["gateway", "access", "operator", "neutral", "responder", "service"]
+"""Where on the way a target stands: it tells whose fault a loss is."""
+
+Outcome = Literal["ok", "failed", "skipped"]
+Verdict = Literal["valid", "censored", "invalid"]
+Error = Literal[
+    "timeout",
+    "unreachable",
+    "refused",
+    "reset",
+    "name_not_found",
+    "busy",
+    "denied",
+    "permission",
+    "protocol",
+    "tls",
+    "no_interface",
+    "tool_missing",
+    "tool_failed",
+    "parse",
+]
+ERRORS: tuple[Error, ...] = get_args(Error)
+
+Label = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,63}\Z")]
+"""A value that becomes a Prometheus label: short and of harmless characters."""
+
+Reason = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,40}\Z")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was measured against.
+
+    Attributes:
+        name: The configured name; a metric label.
+        address: What the name in the config resolved to for this run; None when it did not resolve.
+    """
+
+    name: Label
+    role: Role
+    address: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class Conditions(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The box's state during a measurement; None where the host can't tell.
+
+    Attributes:
+        clock_synchronised: The kernel's word (adjtimex(2): not STA_UNSYNC).
+        clock_offset_bound_s: adjtimex's maxerror; None while unsynchronised.
+        cpu_busy: Share of all cores that was not idle, 0..1.
+        throttled: Raspberry Pi firmware flags that were up (under_voltage, frequency_capped, throttled,
+            soft_temperature_limit); empty when none was.
+        link_speed: Negotiated speed of the interface, bytes per second.
+        cross_traffic: What others moved on the line meanwhile, bytes per second.
+    """
+
+    clock_synchronised: bool | None = None
+    clock_offset_bound_s: float | None = None
+    cpu_busy: float | None = None
+    temperature_celsius: float | None = None
+    throttled: tuple[Reason, ...] | None = None
+    link_speed: float | None = None
+    cross_traffic: float | None = None
+
+
+R = TypeVar("R")
+
+
+class Measurement(Struct, Generic[R], frozen=True, kw_only=True, omit_defaults=True):
+    """One run of a probe.
+
+    Attributes:
+        probe: The kind of test, a name of the registry in `fibrewatch.results`.
+        test: The configured instance, e.g. "download-v4"; a label.
+        started_at: UTC. For windows the first moment that the window covers.
+        boottime_s: CLOCK_BOOTTIME at the start, seconds since `boot` began.
+        boot: First eight hexadecimal digits of the kernel's boot id.
+        error: Why it failed or was skipped; None when ok.
+        detail: One line for people; never a label.
+        reasons: Why the verdict is not "valid", and "undated" when started_at can't be trusted.
+        request: The id of the remote request that asked for this run (later).
+        result: The probe's Result; None where nothing was measured. A failed run may keep a part.
+    """
+
+    probe: Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,29}\Z")]
+    test: Label
+    started_at: Annotated[datetime, Meta(tz=True)]
+    boottime_s: float
+    boot: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
+    duration_s: float
+    outcome: Outcome
+    target: Target | None = None
+    interface: Label | None = None
+    family: Literal[4, 6] | None = None
+    error: Error | None = None
+    detail: Annotated[str, Meta(max_length=500)] | None = None
+    verdict: Verdict = "valid"
+    reasons: tuple[Reason, ...] = ()
+    conditions: Conditions = Conditions()
+    request: Annotated[str, Meta(max_length=64)] | None = None
+    result: R | None = None
+
+
+AnyMeasurement = Measurement[Any]
+UNDATED = "undated"
+"""The reason of a measurement whose time of day can't be trusted: it stays out of the SLA."""
