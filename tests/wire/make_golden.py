@@ -1,4 +1,4 @@
-"""Writes the golden payloads anew: `python -m tests.wire.make_golden`. Only an addition to the contract may change them."""
+"""Writes the golden payloads anew: `python -m tests.wire.make_golden`. Only additions to the contract change them."""
 
 from datetime import UTC, datetime
 from pathlib import Path

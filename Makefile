@@ -1,0 +1,36 @@
+# `make demo` shows it, `make test` proves it; both set up what they need, see deploy/set-up.
+.PHONY: demo test check format bench golden
+
+FOR ?=
+TARGETS ?=
+
+demo:
+	@deploy/set-up demo
+	@.venv/bin/fibrewatch demo $(if $(FOR),--for $(FOR)) $(foreach target,$(TARGETS),--target $(target))
+
+test: check
+	@tests/run
+
+check:
+	@deploy/set-up test
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+
+format:
+	@.venv/bin/ruff check --quiet --fix .
+	@.venv/bin/ruff format --quiet .
+
+# The figures in README.md, measured anew on this machine (about ten minutes).
+bench:
+	@deploy/set-up test
+	@deploy/set-up bench
+	@.venv/bin/python -m benchmarks.ingest
+	@.venv/bin/python -m benchmarks.scrape
+	@.venv/bin/python -m benchmarks.footprint
+	@.venv/bin/python -m benchmarks.table
+
+# Generated files that tests hold current.
+golden:
+	@.venv/bin/python -m fibrewatch.schema docs/schema
+	@.venv/bin/python -m tests.wire.make_golden
