@@ -1,0 +1,272 @@
+"""The agent's configuration: one TOML file into frozen structs, checked as a whole before anything runs."""
+
+import ipaddress
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from msgspec import Meta, Struct, field
+
+from fibrewatch import schedule
+from fibrewatch.config import Duration, Size, build, nearest, read_toml
+from fibrewatch.errors import ConfigError
+from fibrewatch.measurement import Role, Target
+from fibrewatch.results import PROBES, ProbeType
+from fibrewatch.wire import ID_PATTERN, AgentId
+from fibrewatch_agent.probes import ProbeFunction, probe_function
+
+DEFAULT_PATH = Path("/etc/fibrewatch/agent.toml")
+DEFAULT_WINDOW_S = 60.0
+MAX_PLANS = 500  # wire.Inventory.schedule
+MAX_TARGETS = 200  # wire.Status.lost_targets
+_LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
+_RESERVED_TESTS = frozenset(name for name, probe in PROBES.items() if probe.mode == "event") | {"once"}
+
+Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
+InterfaceName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,15}\Z")]
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """[agent]: who this box is, and the folder that it keeps its state in."""
+
+    territory: Id
+    site: Id
+    name: Id
+    state_dir: Path = Path("/var/lib/fibrewatch-agent")
+
+
+class ClockConfig(Struct, frozen=True, kw_only=True):
+    """[clock]: when a measurement's time of day is believed.
+
+    Attributes:
+        trusted: The operator says that the host keeps the clock (a virtual machine, say), whatever the kernel thinks.
+        hold_s: How long undated measurements wait for a good clock before they are sent as undated.
+    """
+
+    trusted: bool = False
+    hold_s: Annotated[Duration, Meta(ge=0)] = field(default=600.0, name="hold")
+
+
+class TlsConfig(Struct, frozen=True, kw_only=True):
+    """[broker.tls]: PEM files; without `ca` the system's authorities are asked."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class BrokerConfig(Struct, frozen=True, kw_only=True):
+    """[broker]: where results go; the port is 8883 with [broker.tls] unless set."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=255)]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    keepalive_s: Annotated[Duration, Meta(ge=1, le=3600)] = field(default=10.0, name="keepalive")
+    tls: TlsConfig | None = None
+
+
+class SpoolConfig(Struct, frozen=True, kw_only=True):
+    """[spool]: how much may wait for the collector."""
+
+    max_bytes: Annotated[Size, Meta(ge=2**20)] = field(default=256 * 2**20, name="max_size")
+    max_age_s: Annotated[Duration, Meta(ge=60)] = field(default=30 * 86400.0, name="max_age")
+
+
+class TargetConfig(Struct, frozen=True, kw_only=True):
+    """[targets.NAME]: a host name or numeric address, and where on the way it stands."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=255)]
+    role: Role
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """[tests.NAME] as written; `plans_of` makes one Plan for each of its targets."""
+
+    probe: str
+    targets: tuple[str, ...] = ()
+    every_s: Annotated[Duration, Meta(ge=0.001, le=7 * 86400)] | None = field(default=None, name="every")
+    interface: InterfaceName | None = None
+    family: Literal[4, 6] | None = None
+    params: dict[str, Any] = {}
+
+
+class _File(Struct, frozen=True, kw_only=True):
+    agent: Identity
+    broker: BrokerConfig
+    clock: ClockConfig = ClockConfig()
+    spool: SpoolConfig = SpoolConfig()
+    targets: dict[str, TargetConfig] = {}
+    tests: dict[str, Entry] = {}
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """One test against one target: what the scheduler runs.
+
+    Attributes:
+        params: The probe's Params.
+        every_s: The window's length for mode "window", otherwise the period.
+        target: With the name and role; its address is known at each run.
+        address: The target as configured.
+    """
+
+    test: str
+    probe: ProbeType
+    params: Any
+    every_s: float
+    target: Target | None = None
+    address: str | None = None
+    interface: str | None = None
+    family: Literal[4, 6] | None = None
+
+    @property
+    def key(self) -> str:
+        """`test` or `test/target`: unique on a box, and what its phase follows from."""
+        return self.test if self.target is None else f"{self.test}/{self.target.name}"
+
+
+class AgentConfig(Struct, frozen=True, kw_only=True):
+    """The whole configuration, checked."""
+
+    agent: AgentId
+    state_dir: Path
+    broker: BrokerConfig
+    clock: ClockConfig
+    spool: SpoolConfig
+    targets: Mapping[str, TargetConfig]
+    plans: tuple[Plan, ...]
+
+
+def load_config(path: Path) -> AgentConfig:
+    """Reads and checks the agent's TOML file.
+
+    Raises:
+        ConfigError: What is wrong, with file, place, value and the nearest valid word.
+    """
+    data = read_toml(path)
+    broker = data.get("broker")
+    if isinstance(broker, dict) and "tls" in broker:
+        broker.setdefault("port", 8883)
+    return _Checker(str(path)).check(build(data, _File, str(path)))
+
+
+def probe_type(name: str, file: str, place: str) -> ProbeType:
+    """A probe of the registry that can be scheduled and that this agent can run.
+
+    Raises:
+        ConfigError: It is unknown, written by the agent itself, or not installed here.
+    """
+    probe = PROBES.get(name)
+    if probe is None:
+        usable = [known for known, kind in PROBES.items() if kind.mode != "event"]
+        raise ConfigError(file, place, f"{name!r}: no such probe{nearest(name, usable)}; one of {', '.join(usable)}")
+    if probe.mode == "event":
+        raise ConfigError(file, place, f"{name!r} is written by the agent itself and can't be scheduled")
+    _implementation(name, file, place)
+    return probe
+
+
+def needs_target(probe: str) -> bool:
+    """Whether a probe's module says `NEEDS_TARGET = True`: without a target it can't measure anything."""
+    return bool(getattr(sys.modules[probe_function(probe).__module__], "NEEDS_TARGET", False))
+
+
+def _implementation(name: str, file: str, place: str) -> ProbeFunction:
+    try:
+        return probe_function(name)
+    except ModuleNotFoundError as e:
+        missing = "its implementation" if str(e.name).startswith("fibrewatch_agent.") else f"the package {e.name}"
+        raise ConfigError(file, place, f"{name!r}: this agent can't run it: {missing} is missing") from e
+
+
+class _Checker:
+    """The rules that one field alone can't tell."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def check(self, parsed: _File) -> AgentConfig:
+        self._names("targets", parsed.targets)
+        self._names("tests", parsed.tests)
+        if len(parsed.targets) > MAX_TARGETS:
+            self._fail("targets", f"{len(parsed.targets)} targets, {MAX_TARGETS} at most")
+        self._tls(parsed.broker.tls)
+        plans = tuple(
+            plan for name, entry in parsed.tests.items() for plan in self._plans_of(name, entry, parsed.targets)
+        )
+        if len(plans) > MAX_PLANS:
+            self._fail("tests", f"{len(plans)} tests (each target counts), {MAX_PLANS} at most")
+        who = parsed.agent
+        return AgentConfig(
+            agent=AgentId(who.territory, who.site, who.name),
+            state_dir=who.state_dir,
+            broker=parsed.broker,
+            clock=parsed.clock,
+            spool=parsed.spool,
+            targets=parsed.targets,
+            plans=plans,
+        )
+
+    def _plans_of(self, name: str, entry: Entry, targets: Mapping[str, TargetConfig]) -> Iterator[Plan]:
+        place = f"tests.{name}"
+        probe = probe_type(entry.probe, self.file, f"{place}.probe")
+        params = build(entry.params, probe.params, self.file, f"{place}.params")
+        every_s = self._every(probe, entry, f"{place}.every")
+        self._targets(probe, entry, targets, f"{place}.targets")
+        for target in entry.targets or (None,):
+            yield Plan(
+                test=name,
+                probe=probe,
+                params=params,
+                every_s=every_s,
+                target=Target(name=target, role=targets[target].role) if target else None,
+                address=targets[target].address if target else None,
+                interface=entry.interface,
+                family=entry.family,
+            )
+
+    def _every(self, probe: ProbeType, entry: Entry, place: str) -> float:
+        if probe.mode != "window":
+            if entry.every_s is None:
+                self._fail(place, f'missing: how often {probe.name} runs, such as "1 h"')
+            return entry.every_s
+        window_s = DEFAULT_WINDOW_S if entry.every_s is None else entry.every_s
+        if not schedule.divides_minute(window_s):
+            near = schedule.MINUTE_S / max(1, round(schedule.MINUTE_S / window_s))
+            self._fail(place, f"a window of {window_s:g} s does not divide the minute (did you mean {near:g} s?)")
+        return window_s
+
+    def _targets(self, probe: ProbeType, entry: Entry, targets: Mapping[str, TargetConfig], place: str) -> None:
+        if not entry.targets and needs_target(probe.name):
+            self._fail(place, f"{probe.name} needs a target")
+        for position, name in enumerate(entry.targets):
+            if name not in targets:
+                self._fail(place, f"{name!r}: no such target{nearest(name, targets)}")
+            if name in entry.targets[:position]:
+                self._fail(place, f"{name!r} is listed twice")
+            found = _address_family(targets[name].address)
+            if entry.family and found and found != entry.family:
+                self._fail(place, f"{name!r} is {targets[name].address}, IPv{found}, but family is {entry.family}")
+
+    def _names(self, place: str, table: Mapping[str, object]) -> None:
+        for name in table:
+            if not _LABEL.fullmatch(name):
+                self._fail(place, f"{name!r} is not a name of 1 to 63 letters, digits, _ . : -")
+            if place == "tests" and name in _RESERVED_TESTS:
+                self._fail(place, f"{name!r} is reserved for the agent's own measurements")
+
+    def _tls(self, tls: TlsConfig | None) -> None:
+        if tls is not None and (tls.certificate is None) != (tls.key is None):
+            missing = "key" if tls.key is None else "certificate"
+            self._fail("broker.tls", f"{missing} is missing: certificate and key go together")
+
+    def _fail(self, place: str, problem: str) -> NoReturn:
+        raise ConfigError(self.file, place, problem)
+
+
+def _address_family(address: str) -> Literal[4, 6] | None:
+    """4 or 6 for a numeric address, None for a name."""
+    try:
+        return 6 if ipaddress.ip_address(address).version == 6 else 4
+    except ValueError:
+        return None
