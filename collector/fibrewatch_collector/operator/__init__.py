@@ -1,0 +1,1 @@
+"""What runs at the operator's: the `fibrewatch` command, its demo and its simulated boxes."""
