@@ -63,7 +63,7 @@ class Plan:
     begin: float
     probe: Mix = "ping"
     window_s: float = 60.0
-    variants: int | None = 8
+    variants: int | None = 4
 
 
 def fleet(sites: int, agents: int) -> list[AgentId]:
@@ -107,6 +107,12 @@ class Source:
         if light == MIX_EVERY - 1:
             return self._throughput(heavy, number)
         return self._ping(heavy * (MIX_EVERY - 1) + light)
+
+    def prepare(self) -> None:
+        """Makes all variants up now, so that a load begins with its full rate."""
+        rounds = len(TARGETS) * (MIX_EVERY if self.plan.probe == "mix" else 1)
+        for number in range((self.plan.variants or 0) * rounds):
+            self.measurement(number)
 
     def _ping(self, number: int) -> AnyMeasurement:
         window, which = divmod(number, len(TARGETS))

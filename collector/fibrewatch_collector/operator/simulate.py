@@ -159,6 +159,8 @@ class Simulation:
         self.plan = load.plan(time.time())
         ids = generate.fleet(load.sites, load.agents)
         self.boxes = [SimulatedBox(generate.Source(self.plan, each)) for each in ids]
+        for box in self.boxes:
+            box.source.prepare()
         self._by_ack = {wire.down_topic(each, "ack"): position for position, each in enumerate(ids)}
         self._topics = [wire.up_topic(each, "results") for each in ids]
         self._ready: set[int] = set()
