@@ -1,0 +1,99 @@
+"""The collector's own settings, `collector.toml`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
+
+from fibrewatch.config import Duration, load
+from fibrewatch.errors import ConfigError
+
+DEFAULT_PATH = Path("/etc/fibrewatch/collector.toml")
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Tls(Struct, frozen=True, kw_only=True):
+    """The broker is spoken to over TLS; with certificate and key the collector shows its own.
+
+    Attributes:
+        ca: Whose signature on the broker's certificate is believed; None: the system's authorities.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Broker(Struct, frozen=True, kw_only=True):
+    """Where results come from."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
+    port: Port = 1883
+    keepalive_s: Annotated[Duration, Meta(ge=5, le=600)] = field(default=10.0, name="keepalive")
+    tls: Tls | None = None
+
+
+class StoreConfig(Struct, frozen=True, kw_only=True):
+    """Where results are kept.
+
+    Attributes:
+        retention_s: Age at which raw measurements go; roll-ups and bins stay.
+    """
+
+    path: Path = Path("/var/lib/fibrewatch/collector.db")
+    retention_s: Annotated[Duration, Meta(ge=86400)] = field(default=400 * 86400.0, name="retention")
+
+
+class Http(Struct, frozen=True, kw_only=True):
+    """Where metrics, API and page are served; loopback, because nothing of it asks who you are."""
+
+    address: Annotated[str, Meta(pattern=r"\A(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}\Z")] = "127.0.0.1:8480"
+
+    @property
+    def host(self) -> str:
+        """Without brackets."""
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """0 lets the system choose."""
+        return int(self.address.rpartition(":")[2])
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """collector.toml; relative paths are relative to its folder."""
+
+    sites: Path = Path("sites.toml")
+    broker: Broker = Broker()
+    store: StoreConfig = StoreConfig()
+    http: Http = Http()
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks collector.toml.
+
+    Raises:
+        ConfigError: The first thing that is wrong.
+    """
+    config = load(path, Config)
+    if config.http.port > 65535:
+        raise ConfigError(str(path), "http.address", f"{config.http.port} is not a port")
+    tls = config.broker.tls
+    if tls is not None and (tls.certificate is None) != (tls.key is None):
+        raise ConfigError(str(path), "broker.tls", "certificate and key go together")
+    return _anchored(config, path.parent)
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    tls = config.broker.tls
+    if tls is not None:
+        tls = replace(
+            tls, **{name: folder / each for name in ("ca", "certificate", "key") if (each := getattr(tls, name))}
+        )
+    return replace(
+        config,
+        sites=folder / config.sites,
+        store=replace(config.store, path=folder / config.store.path),
+        broker=replace(config.broker, tls=tls),
+    )

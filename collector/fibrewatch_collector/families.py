@@ -1,0 +1,122 @@
+"""Prometheus' text format, kept rendered: a family is its head and one finished piece of text for each series."""
+
+from collections.abc import Iterable, Mapping
+
+from fibrewatch import sketch
+from fibrewatch.metric import Kind
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+SECONDS_BOUNDS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075),
+    *(0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0),
+)
+"""Round trips from a switch away to a satellite; dense where a city's and an ocean's fibre lie."""
+OTHER_BOUNDS = tuple(round(digit * 10.0**power, 6) for power in range(-3, 7) for digit in (1, 2, 5))
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """`{a="…",b="…"}` with backslash, quote and line feed escaped as the text format asks."""
+    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+class Family:
+    """One metric family; `lines` maps the text of a series' labels to its finished line, and hot paths write it."""
+
+    __slots__ = ("_head", "lines", "name")
+
+    def __init__(self, name: str, kind: Kind, text: str) -> None:
+        self.name = name
+        self.lines: dict[str, str] = {}
+        escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
+        self._head = f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n"
+
+    def set(self, labels: str, value: float | bool | None) -> None:
+        """Shows a value; None takes the series away."""
+        if value is None:
+            self.lines.pop(labels, None)
+        else:
+            self.lines[labels] = f"{self.name}{labels} {value + 0!r}\n"
+
+    def drop(self, labels: str) -> None:
+        """Takes the series away."""
+        self.lines.pop(labels, None)
+
+    def replace(self, values: Mapping[str, float | bool]) -> None:
+        """Shows these series and no others."""
+        self.lines = {labels: f"{self.name}{labels} {value + 0!r}\n" for labels, value in values.items()}
+
+    def text(self) -> str:
+        """Head and series; nothing when there are none."""
+        return self._head + "".join(self.lines.values()) if self.lines else ""
+
+
+class Histogram:
+    """Cumulative counts of one series over fixed bounds, fed from sketches."""
+
+    __slots__ = ("_bounds", "counts", "sum")
+
+    def __init__(self, bounds: "Bounds") -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds.upper) + 1)
+        self.sum = 0.0
+
+    def add(self, buckets: Mapping[int, int]) -> None:
+        """Adds a sketch's samples, each taken as its bucket's middle (1 % off at most)."""
+        places, values, counts = self._bounds.places, self._bounds.values, self.counts
+        for bucket, count in buckets.items():
+            at = min(max(bucket, sketch.MIN_INDEX), sketch.MAX_INDEX) - sketch.MIN_INDEX
+            if count > 0:
+                counts[places[at]] += count
+                self.sum += values[at] * count
+
+
+class Bounds:
+    """The upper bounds of a histogram, and for each bucket of the sketch which of them it falls under."""
+
+    def __init__(self, upper: Iterable[float]) -> None:
+        self.upper = tuple(upper)
+        self.values = [sketch.value(i) for i in range(sketch.MIN_INDEX, sketch.MAX_INDEX + 1)]
+        self.places = [sum(bound < value for bound in self.upper) for value in self.values]
+
+
+class HistogramFamily(Family):
+    """A family of histograms, rendered when it is asked for and only where something came in."""
+
+    __slots__ = ("_dirty", "bounds")
+
+    def __init__(self, name: str, text: str, bounds: Bounds) -> None:
+        super().__init__(name, "histogram", text)
+        self.bounds = bounds
+        self._dirty: dict[str, Histogram] = {}
+
+    def show(self, labels: str, histogram: Histogram) -> None:
+        """To be rendered at the next scrape."""
+        self._dirty[labels] = histogram
+
+    def drop(self, labels: str) -> None:
+        """Takes the series away."""
+        super().drop(labels)
+        self._dirty.pop(labels, None)
+
+    def text(self) -> str:
+        """Head and series; nothing when there are none."""
+        for labels, histogram in self._dirty.items():
+            self.lines[labels] = self._render(labels, histogram)
+        self._dirty.clear()
+        return super().text()
+
+    def _render(self, labels: str, histogram: Histogram) -> str:
+        opened = f"{self.name}_bucket{labels[:-1]},le="
+        lines, seen = [], 0
+        for bound, count in zip(self.bounds.upper, histogram.counts, strict=False):
+            seen += count
+            lines.append(f'{opened}"{bound!r}"}} {seen}\n')
+        total = seen + histogram.counts[-1]
+        lines.append(f'{opened}"+Inf"}} {total}\n{self.name}_sum{labels} {histogram.sum!r}\n')
+        lines.append(f"{self.name}_count{labels} {total}\n")
+        return "".join(lines)

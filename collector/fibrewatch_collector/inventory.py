@@ -1,0 +1,212 @@
+"""The inventory, `sites.toml`: territories, sites, floors, uplinks, agents, and which uplink an interface rides on."""
+
+import zoneinfo
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta, Struct, field
+
+from fibrewatch.config import Rate, load, nearest
+from fibrewatch.errors import ConfigError
+from fibrewatch.measurement import Label
+from fibrewatch.wire import ID_PATTERN, AgentId
+
+Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+UplinkKind = Literal["fibre", "mobile", "dsl", "cable", "radio", "satellite"]
+
+
+class Territory(Struct, frozen=True, kw_only=True):
+    """A group of sites that one community runs."""
+
+    id: Id
+    name: Name
+
+
+class Uplink(Struct, frozen=True, kw_only=True):
+    """A site's line to the world, with its contracted rates in bytes per second; None where none is promised."""
+
+    id: Id
+    kind: UplinkKind
+    operator: Name | None = None
+    download: Rate | None = None
+    upload: Rate | None = None
+
+
+class Floor(Struct, frozen=True, kw_only=True):
+    """A floor, and the companies it hosts."""
+
+    id: Id
+    companies: tuple[Name, ...] = ()
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """A box; `interfaces` says which of its interfaces rides on which uplink."""
+
+    id: Id
+    floor: str | None = None
+    interfaces: dict[Label, str] = {}  # msgspec copies a mutable default
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """A customer line, or several.
+
+    Attributes:
+        default_uplink: Carries whatever names no interface, or one that the agent does not list.
+    """
+
+    territory: str
+    id: Id
+    name: Name
+    city: Name
+    latitude: Annotated[float, Meta(ge=-90, le=90)]
+    longitude: Annotated[float, Meta(ge=-180, le=180)]
+    time_zone: str
+    default_uplink: str | None = None
+    uplinks: tuple[Uplink, ...] = field(name="uplink")
+    floors: tuple[Floor, ...] = field(default=(), name="floor")
+    agents: tuple[Agent, ...] = field(default=(), name="agent")
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from every other site."""
+        return self.territory, self.id
+
+    @property
+    def main_uplink(self) -> str:
+        """The uplink of what names no interface."""
+        return self.default_uplink or self.uplinks[0].id
+
+    @property
+    def companies(self) -> int:
+        """How many it hosts on all floors."""
+        return len({company for floor in self.floors for company in floor.companies})
+
+
+class SitesFile(Struct, frozen=True, kw_only=True):
+    """sites.toml as written."""
+
+    territories: tuple[Territory, ...] = field(default=(), name="territory")
+    sites: tuple[Site, ...] = field(default=(), name="site")
+
+
+SiteKey = tuple[str, str]
+"""Territory and site."""
+
+
+class Inventory:
+    """What is known of the fleet; never changed, only replaced."""
+
+    def __init__(self, territories: Iterable[Territory], sites: Iterable[Site]) -> None:
+        self.territories: Mapping[str, Territory] = {each.id: each for each in territories}
+        self.sites: Mapping[SiteKey, Site] = {site.key: site for site in sites}
+        self.agents: Mapping[AgentId, Agent] = {
+            AgentId(*site.key, agent.id): agent for site in self.sites.values() for agent in site.agents
+        }
+
+    def knows(self, agent: AgentId) -> bool:
+        """Whether the box may deliver."""
+        return agent in self.agents
+
+    def site_of(self, agent: AgentId) -> Site | None:
+        """The box's site; None if there is no such site."""
+        return self.sites.get((agent.territory, agent.site))
+
+    def uplink_of(self, agent: AgentId, interface: str | None) -> str | None:
+        """The uplink that a box's interface rides on; None if the box is not known."""
+        box, site = self.agents.get(agent), self.site_of(agent)
+        if box is None or site is None:
+            return None
+        return box.interfaces.get(interface or "", site.main_uplink)
+
+    def agents_of(self, site: Site) -> Iterator[AgentId]:
+        """The boxes of a site."""
+        return (AgentId(*site.key, agent.id) for agent in site.agents)
+
+
+class HasInventory(Protocol):
+    """Whoever holds the inventory in force: it is replaced at a reload."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """The one in force now."""
+
+
+def load_inventory(path: Path) -> Inventory:
+    """Reads and checks sites.toml.
+
+    Raises:
+        ConfigError: The first thing that is wrong.
+    """
+    read = load(path, SitesFile)
+    check = _Check(str(path))
+    check.unique("territory", (each.id for each in read.territories), "")
+    check.sites(read)
+    return Inventory(read.territories, read.sites)
+
+
+class _Check:
+    """The rules that go across the tables."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def sites(self, read: SitesFile) -> None:
+        territories = [each.id for each in read.territories]
+        seen: set[SiteKey] = set()
+        for site in read.sites:
+            place = f'site "{site.id}"'
+            self.known(site.territory, territories, f"{place}.territory", "territory")
+            if site.key in seen:
+                self._fail(place, f'there is another site of this id in territory "{site.territory}"')
+            seen.add(site.key)
+            self.site(site, place)
+
+    def site(self, site: Site, place: str) -> None:
+        uplinks = [each.id for each in site.uplinks]
+        floors = [each.id for each in site.floors]
+        self.time_zone(site.time_zone, f"{place}.time_zone")
+        self.uplinks(site, uplinks, place)
+        self.unique("floor", floors, place)
+        self.unique("agent", (each.id for each in site.agents), place)
+        for agent in site.agents:
+            at = f'{place}.agent "{agent.id}"'
+            if agent.floor is not None:
+                self.known(agent.floor, floors, f"{at}.floor", "floor of this site")
+            for interface, uplink in agent.interfaces.items():
+                self.known(uplink, uplinks, f"{at}.interfaces.{interface}", "uplink of this site")
+
+    def uplinks(self, site: Site, uplinks: list[str], place: str) -> None:
+        self.unique("uplink", uplinks, place)
+        if not uplinks:
+            self._fail(place, "a site has at least one uplink")
+        if site.default_uplink is not None:
+            self.known(site.default_uplink, uplinks, f"{place}.default_uplink", "uplink of this site")
+        elif len(uplinks) > 1:
+            self._fail(place, f"default_uplink is missing: one of {', '.join(uplinks)}")
+        for uplink in site.uplinks:
+            for name, rate in (("download", uplink.download), ("upload", uplink.upload)):
+                if rate == 0:
+                    self._fail(f'{place}.uplink "{uplink.id}".{name}', "a contracted rate is above 0")
+
+    def time_zone(self, name: str, place: str) -> None:
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            self._fail(place, f'no such time zone "{name}"{nearest(name, zoneinfo.available_timezones())}')
+
+    def known(self, word: str, words: list[str], place: str, what: str) -> None:
+        if word not in words:
+            self._fail(place, f'no {what} "{word}"{nearest(word, words)}')
+
+    def unique(self, what: str, ids: Iterable[str], place: str) -> None:
+        seen: set[str] = set()
+        for each in ids:
+            if each in seen:
+                at = f'{what} "{each}"'
+                self._fail(f"{place}.{at}" if place else at, f"there is another {what} of this id")
+            seen.add(each)
+
+    def _fail(self, place: str, problem: str) -> None:
+        raise ConfigError(self.file, place, problem)
