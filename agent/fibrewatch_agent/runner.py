@@ -1,0 +1,279 @@
+"""Runs one test against one target once, and makes the measurement of whatever came of it."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from fibrewatch import wire
+from fibrewatch.errors import WireError
+from fibrewatch.measurement import AnyMeasurement, Conditions, Error, Measurement, Outcome
+from fibrewatch_agent.box import Box, ProbeError, Window
+from fibrewatch_agent.clock import boottime
+from fibrewatch_agent.conditions import UNDER_VOLTAGE, Observer, Snapshot, between
+from fibrewatch_agent.config import Plan
+from fibrewatch_agent.probes import probe_function
+
+if TYPE_CHECKING:
+    from fibrewatch_agent.icmp import IcmpSockets
+
+log = logging.getLogger(__name__)
+
+STRAGGLERS_S = 40.0
+"""How long after its window a probe may wait for late replies (ping's timeout is 30 s at most) and resolve names."""
+LIMITS_S = {"burst": 120.0, "exclusive": 300.0}
+"""A probe that takes longer hangs: its own deadlines are far below."""
+GRACE_S = 1.0
+"""What a run gets to end by itself when the agent stops."""
+_DETAIL_CHARACTERS = 500
+_DECIMALS = 9  # nanoseconds; more digits only cost bytes
+
+Store = Callable[[AnyMeasurement], Awaitable[None]]
+
+
+class _Ending(NamedTuple):
+    """What became of a run."""
+
+    outcome: Outcome
+    error: Error | None = None
+    detail: str | None = None
+    result: Any = None
+
+
+class _Start(NamedTuple):
+    """When a run began: UTC seconds since 1970 and seconds since the boot, of the same moment."""
+
+    utc: float
+    boottime_s: float
+
+
+class LostTargets:
+    """Which targets do not answer at present, each as told by the tests that measure against it."""
+
+    def __init__(self, changed: asyncio.Event) -> None:
+        self._changed = changed
+        self._lost: set[tuple[str, str]] = set()
+
+    def report(self, test: str, target: str, *, lost: bool) -> None:
+        """Notes it, and sets `changed` when that is news."""
+        before = len(self._lost)
+        (self._lost.add if lost else self._lost.discard)((test, target))
+        if len(self._lost) != before:
+            log.info("target %s test=%s target=%s", "lost" if lost else "back", test, target)
+            self._changed.set()
+
+    def names(self) -> tuple[str, ...]:
+        """The targets that at least one test has lost."""
+        return tuple(sorted({target for _, target in self._lost}))
+
+
+class Runner:
+    """Gives a probe its box, its deadline and its place in a measurement.
+
+    Attributes:
+        stopping: Set by `hurry`: what runs ends within GRACE_S.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: str,
+        boot: str,
+        icmp: "IcmpSockets",
+        observer: Observer,
+        store: Store,
+        lost: LostTargets | None = None,
+        utc: Callable[[], float] = time.time,
+        since_boot: Callable[[], float] = boottime,
+    ) -> None:
+        self.stopping = asyncio.Event()
+        self._agent, self._boot, self._icmp, self._observer, self._store = agent, boot, icmp, observer, store
+        self._lost = lost or LostTargets(asyncio.Event())
+        self._utc, self._since_boot = utc, since_boot
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._faults: set[tuple[str, type[Exception]]] = set()
+
+    async def run(
+        self, plan: Plan, window: Window | None = None, stopping: asyncio.Event | None = None
+    ) -> AnyMeasurement:
+        """Runs the probe, stores the measurement and returns it; a failure is a measurement too."""
+        box = self._box(plan, window, stopping or self.stopping)
+        start = self._start(window)
+        before = self._observe(box)
+        ending = await self._attempt(plan, box, self._limit(plan, window))
+        conditions = between(before, self._observe(box))
+        if conditions.throttled and UNDER_VOLTAGE in conditions.throttled:
+            box.mark("invalid", UNDER_VOLTAGE)
+        log.debug("run test=%s outcome=%s error=%s detail=%s", plan.key, ending.outcome, ending.error, ending.detail)
+        return await self._keep(self._measurement(plan, box, start, ending, conditions))
+
+    async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
+        """Reports a slot (UTC seconds) that no run could use."""
+        box = self._box(plan, None, self.stopping)
+        start = _Start(at, self._since_boot() - (self._utc() - at))
+        return await self._keep(self._measurement(plan, box, start, _Ending("skipped", "busy", detail), Conditions()))
+
+    def hurry(self) -> None:
+        """The agent stops: windows close at once, other runs get GRACE_S."""
+        self.stopping.set()
+        soon = asyncio.get_running_loop().time() + GRACE_S
+        for deadline in self._deadlines:
+            deadline.reschedule(min(soon, deadline.when() or soon))
+
+    def forget(self, plan: Plan) -> None:
+        """The plan is no longer run: it says nothing more about its target."""
+        if plan.target is not None:
+            self._lost.report(plan.test, plan.target.name, lost=False)
+
+    async def _keep(self, measurement: AnyMeasurement) -> AnyMeasurement:
+        await self._store(measurement)
+        return measurement
+
+    def _box(self, plan: Plan, window: Window | None, stopping: asyncio.Event) -> Box:
+        def report(lost: bool) -> None:
+            if plan.target is not None:
+                self._lost.report(plan.test, plan.target.name, lost=lost)
+
+        return Box(
+            agent=self._agent,
+            test=plan.test,
+            icmp=self._icmp,
+            target=plan.target,
+            address=plan.address,
+            interface=plan.interface,
+            family=plan.family,
+            window=window,
+            stopping=stopping,
+            report_target=report,
+        )
+
+    def _start(self, window: Window | None) -> _Start:
+        now, since_boot = self._utc(), self._since_boot()
+        began = now if window is None else window.start
+        return _Start(began, since_boot - (now - began))
+
+    def _observe(self, box: Box) -> Snapshot:
+        return self._observer.snapshot(box.interface, box.resolved or box.address)
+
+    def _limit(self, plan: Plan, window: Window | None) -> float:
+        if window is None:
+            return LIMITS_S.get(plan.probe.mode, LIMITS_S["burst"])
+        return max(0.0, window.end - self._utc()) + STRAGGLERS_S
+
+    async def _attempt(self, plan: Plan, box: Box, limit_s: float) -> _Ending:
+        try:
+            async with self._deadline(limit_s):
+                result = await probe_function(plan.probe.name)(plan.params, box)
+        except TimeoutError as e:
+            if self.stopping.is_set():
+                return _Ending("skipped", "timeout", "ended with the agent")
+            return _Ending("failed", "timeout", str(e) or f"no end within {limit_s:g} s")
+        except ProbeError as e:
+            return _Ending("failed", e.error, e.detail, e.result)
+        except Exception as e:
+            self._note_fault(plan, e)
+            return _Ending("failed", "tool_failed", f"{type(e).__name__}: {e}")
+        return _Ending("ok", result=result)
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self, limit_s: float) -> AsyncIterator[None]:
+        """A time limit that `hurry` can shorten."""
+        async with asyncio.timeout(GRACE_S if self.stopping.is_set() else limit_s) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(deadline)
+
+    def _note_fault(self, plan: Plan, fault: Exception) -> None:
+        """A fault in a probe is for a person to mend; said once, since it comes with every run."""
+        kind = (plan.key, type(fault))
+        level = logging.DEBUG if kind in self._faults else logging.ERROR
+        self._faults.add(kind)
+        log.log(level, "probe failed test=%s probe=%s", plan.key, plan.probe.name, exc_info=fault)
+
+    def _measurement(
+        self, plan: Plan, box: Box, start: _Start, ending: _Ending, conditions: Conditions
+    ) -> AnyMeasurement:
+        target = plan.target
+        if target is not None and box.resolved is not None:
+            target = msgspec.structs.replace(target, address=box.resolved)
+        measurement: AnyMeasurement = Measurement(
+            probe=plan.probe.name,
+            test=plan.test,
+            target=target,
+            interface=plan.interface,
+            family=box.used_family or plan.family,
+            started_at=datetime.fromtimestamp(start.utc, UTC),
+            boottime_s=start.boottime_s,
+            boot=self._boot,
+            duration_s=self._duration(box, start, ending),
+            outcome=ending.outcome,
+            error=ending.error,
+            detail=_one_line(ending.detail),
+            verdict=box.verdict,
+            reasons=tuple(box.reasons),
+            conditions=conditions,
+            result=ending.result,
+        )
+        try:
+            return sendable(measurement)
+        except WireError as e:
+            self._note_fault(plan, e)
+            return _without_result(measurement, e)
+
+    def _duration(self, box: Box, start: _Start, ending: _Ending) -> float:
+        """How long the run took; for a window what it covered of it, without the wait for stragglers."""
+        if ending.outcome == "skipped" and ending.error == "busy":
+            return 0.0
+        took = max(0.0, self._since_boot() - start.boottime_s)
+        return took if box.window is None else min(took, box.window.end - box.window.start)
+
+
+def sendable(measurement: AnyMeasurement) -> AnyMeasurement:
+    """The measurement as the collector will decode it, floats rounded.
+
+    Raises:
+        WireError: It is too large or its result is not of the contract: no collector would take it.
+    """
+    try:
+        plain = msgspec.json.encode(_rounded(msgspec.to_builtins(measurement)))
+    except (TypeError, ValueError, RecursionError, OverflowError) as e:
+        raise WireError("malformed", str(e)) from e
+    return wire.decode_measurement(plain)
+
+
+def _without_result(measurement: AnyMeasurement, why: WireError) -> AnyMeasurement:
+    return msgspec.structs.replace(
+        measurement,
+        outcome="failed",
+        error="tool_failed",
+        detail=_one_line(f"the result can't be sent: {why}"),
+        verdict="valid",
+        reasons=(),
+        result=None,
+    )
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to nanoseconds (or as small a part of another unit), through all lists and tables."""
+    if isinstance(value, float):
+        return round(value, _DECIMALS)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def _one_line(text: str | None) -> str | None:
+    """Printable, of one line and short; None stays None."""
+    if text is None:
+        return None
+    clean = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(clean.split())[:_DETAIL_CHARACTERS]

@@ -1,0 +1,175 @@
+"""When tests run: one task for each test and target, on grids of UTC that a slow run never shifts."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from fibrewatch import schedule
+from fibrewatch.measurement import AnyMeasurement
+from fibrewatch_agent.box import Window
+from fibrewatch_agent.config import Plan
+
+log = logging.getLogger(__name__)
+
+NAP_S = 1.0
+"""The wall clock is looked at this often, so that a step of it (the first NTP synchronisation) neither stalls a test
+for years nor makes up for slots that never were."""
+LATE_S = 2 * NAP_S
+"""Later than this for a slot means that the clock was stepped, not that the box was busy."""
+_EDGE_S = 1e-3  # so near before a boundary a window of its own would be empty
+
+
+class Runs(Protocol):
+    """What the scheduler needs of the runner."""
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the agent ends."""
+
+    async def run(self, plan: Plan, window: Window | None, stopping: asyncio.Event) -> AnyMeasurement:
+        """Measures once and keeps what came of it."""
+
+    async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
+        """Reports a slot that could not be used."""
+
+    def forget(self, plan: Plan) -> None:
+        """The plan is no longer run."""
+
+
+class Scheduler:
+    """Runs plans until told to stop; `apply` changes them while the unchanged ones go on undisturbed."""
+
+    def __init__(self, runner: Runs, agent: str, *, utc: Callable[[], float] = time.time) -> None:
+        self._runner, self._agent, self._utc = runner, agent, utc
+        self._exclusive = asyncio.Lock()
+        self._instances: dict[str, _Instance] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self, plans: Iterable[Plan], stopping: asyncio.Event) -> None:
+        """Returns when `stopping` is set and every run has been reported."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self.apply(plans)
+            await stopping.wait()
+            self.apply(())
+            self._tasks = None
+
+    def apply(self, plans: Iterable[Plan]) -> None:
+        """Stops what is no longer planned so, starts what is new."""
+        wanted = {plan.key: plan for plan in plans}
+        for key, instance in list(self._instances.items()):
+            if wanted.get(key) != instance.plan:
+                instance.stop()
+                self._runner.forget(instance.plan)
+                del self._instances[key]
+        for key, plan in wanted.items():
+            if key not in self._instances and self._tasks is not None:
+                instance = _Instance(plan, self._runner, self._agent, self._exclusive, self._utc)
+                self._instances[key] = instance
+                self._tasks.create_task(instance.run(), name=f"test {key}")
+
+
+class _Instance:
+    """One test against one target."""
+
+    def __init__(self, plan: Plan, runner: Runs, agent: str, exclusive: asyncio.Lock, utc: Callable[[], float]) -> None:
+        self.plan = plan
+        self._runner, self._exclusive, self._utc = runner, exclusive, utc
+        self._phase_s = schedule.phase(agent, plan.key, plan.every_s)
+        self._stopped = asyncio.Event()
+        self._waiting: asyncio.Timeout | None = None
+
+    def stop(self) -> None:
+        """Closes a window at once; another run goes on to its end."""
+        self._stopped.set()
+        self._stop_waiting()
+
+    async def run(self) -> None:
+        """Starts runs until stopped, then waits for those that go on."""
+        async with asyncio.TaskGroup() as runs:
+            if self.plan.probe.mode == "window":
+                await self._windows(runs)
+            else:
+                await self._slots(runs)
+
+    async def _windows(self, runs: asyncio.TaskGroup) -> None:
+        """One window after the other without a gap: the next begins while the last one waits for stragglers."""
+        every_s, end = self.plan.every_s, None
+        while not self._stopped.is_set():
+            now = self._utc()
+            boundary = schedule.window_start(now + _EDGE_S, every_s)
+            on_time = end is not None and abs(boundary - end) < _EDGE_S and now - boundary < LATE_S
+            window = Window(boundary if on_time else max(now, boundary), boundary + every_s)
+            runs.create_task(
+                self._runner.run(self.plan, window, self._stopped), name=f"window {self.plan.key} {window.start:.0f}"
+            )
+            end = window.end
+            await self._sleep_until(end)
+
+    async def _slots(self, runs: asyncio.TaskGroup) -> None:
+        """Runs on the grid; a slot that comes while the last run goes on is reported, not queued."""
+        every_s, current = self.plan.every_s, None
+        slot = schedule.next_run(self._utc(), every_s, self._phase_s)
+        while not self._stopped.is_set():
+            await self._sleep_until(slot)
+            now = self._utc()
+            if self._stopped.is_set():
+                break
+            if not 0 <= now - slot < LATE_S:
+                log.debug("clock stepped test=%s slot=%.3f now=%.3f", self.plan.key, slot, now)
+                slot = schedule.next_run(now, every_s, self._phase_s)
+                continue
+            self._stop_waiting()
+            if current is not None and not current.done() and self._waiting is None:
+                skipped = self._runner.skip(self.plan, slot, "the run before it was still going")
+                runs.create_task(skipped, name=f"skip {self.plan.key}")
+            else:
+                current = runs.create_task(self._use(slot), name=f"run {self.plan.key} {slot:.0f}")
+            slot = schedule.next_run(slot, every_s, self._phase_s)
+
+    async def _use(self, slot: float) -> None:
+        if self.plan.probe.mode != "exclusive":
+            await self._runner.run(self.plan, None, self._runner.stopping)
+        elif await self._have_box_alone():
+            try:
+                await self._runner.run(self.plan, None, self._runner.stopping)
+            finally:
+                self._exclusive.release()
+        else:
+            await self._runner.skip(self.plan, slot, "other exclusive tests ran until its next slot")
+
+    async def _have_box_alone(self) -> bool:
+        """Waits for the lock; False when this test's next slot (or the end) came first."""
+        try:
+            async with asyncio.timeout(None) as waiting:
+                self._waiting = waiting
+                await self._exclusive.acquire()
+        except TimeoutError:
+            return False
+        finally:
+            if self._waiting is waiting:
+                self._waiting = None
+        return True
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    async def _sleep_until(self, moment: float) -> None:
+        """Returns at `moment` (UTC seconds), when stopped, or when the clock was stepped back by more than a period."""
+        while not self._stopped.is_set():
+            left = moment - self._utc()
+            if left <= 0 or left > self.plan.every_s + LATE_S:
+                return
+            await _nap(self._stopped, min(left, NAP_S))
+
+
+async def _nap(stopped: asyncio.Event, seconds: float) -> None:
+    """Returns after `seconds`, or as soon as `stopped` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopped.wait()
+    except TimeoutError:
+        return
