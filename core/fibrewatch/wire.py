@@ -168,12 +168,17 @@ class Interface(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ScheduledTest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A test that the box runs: what the collector may expect to hear, and how often."""
+    """A test that the box runs: what the collector may expect to hear, and how often.
+
+    Attributes:
+        interval_s: For windows, between two samples: from it follows how many make a minute. None: one second.
+    """
 
     test: Label
     probe: Label
     mode: Mode
     every_s: float
+    interval_s: float | None = None
     target: Label | None = None
     interface: Label | None = None
     family: Literal[4, 6] | None = None
