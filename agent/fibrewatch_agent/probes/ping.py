@@ -23,8 +23,9 @@ from fibrewatch.measurement import Error
 from fibrewatch.results.ping import Params, Result
 from fibrewatch_agent.box import Box, ProbeError, Window
 from fibrewatch_agent.echo_summary import cause, summarise
-from fibrewatch_agent.icmp import Channel, Echo, Kept, interface_index
+from fibrewatch_agent.icmp import Channel, Echo, Kept
 from fibrewatch_agent.icmp_packets import Destination, destination
+from fibrewatch_agent.icmp_socket import interface_index
 
 log = logging.getLogger(__name__)
 
