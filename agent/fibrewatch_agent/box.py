@@ -1,6 +1,7 @@
 """What a probe gets from its caller: the target, the window, the box's services; deadline and outcome stay outside."""
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,6 +72,12 @@ class Box:
         Raises:
             ProbeError: name_not_found or timeout.
         """
+        if self.address is None:
+            raise ProbeError("name_not_found", "no target is configured")
+        numeric = _numeric(self.address, self.family)
+        if numeric is not None:
+            self.resolved, self.used_family = self.address, numeric
+            return self.address
         family = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
         loop = asyncio.get_running_loop()
         try:
@@ -78,6 +85,8 @@ class Box:
                 found = await loop.getaddrinfo(self.address, None, family=family, type=socket.SOCK_DGRAM)
         except socket.gaierror as e:
             raise ProbeError("name_not_found", f"{self.address}: {e.strerror}") from e
+        except UnicodeError as e:
+            raise ProbeError("name_not_found", f"{self.address}: not a host name") from e
         except TimeoutError as e:
             raise ProbeError("timeout", f"{self.address}: no answer from the resolver") from e
         self.used_family = 6 if found[0][0] == socket.AF_INET6 else 4
@@ -90,3 +99,12 @@ class Box:
             self.verdict = verdict
         if reason not in self.reasons:
             self.reasons.append(reason)
+
+
+def _numeric(address: str, wanted: Literal[4, 6] | None) -> Literal[4, 6] | None:
+    """The family of a numeric address that needs no resolver; None for a name, or where another family is wanted."""
+    try:
+        family: Literal[4, 6] = 6 if ipaddress.ip_address(address).version == 6 else 4
+    except ValueError:
+        return None
+    return family if wanted in (None, family) else None

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -121,6 +122,10 @@ class ClockWatch:
             if not self.good and now - self._started >= self.config.hold_s and now - released >= RELEASE_S:
                 released = now
                 await spool.release_undated()
+
+    def date(self, boottime_s: float) -> datetime:
+        """The time of day of a moment of this boot, by the wall clock as it was last looked at."""
+        return datetime.fromtimestamp(self._boot_epoch + boottime_s, UTC)
 
     async def _became_good(self, spool: Dating) -> None:
         self.good = True

@@ -25,7 +25,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 _RESERVED_TESTS = frozenset(name for name, probe in PROBES.items() if probe.mode == "event") | {"once"}
 
 Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
-InterfaceName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,15}\Z")]
+InterfaceName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,15}\Z")]  # the kernel's IFNAMSIZ
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -179,6 +179,16 @@ def _implementation(name: str, file: str, place: str) -> ProbeFunction:
         raise ConfigError(file, place, f"{name!r}: this agent can't run it: {missing} is missing") from e
 
 
+def valid_label(text: str) -> bool:
+    """Whether it can be a metric's label, as `fibrewatch.measurement.Label`."""
+    return _LABEL.fullmatch(text) is not None
+
+
+def valid_interface(text: str) -> bool:
+    """Whether it can be an interface's name, as `InterfaceName`."""
+    return valid_label(text) and len(text) <= 15
+
+
 class _Checker:
     """The rules that one field alone can't tell."""
 
@@ -250,7 +260,7 @@ class _Checker:
 
     def _names(self, place: str, table: Mapping[str, object]) -> None:
         for name in table:
-            if not _LABEL.fullmatch(name):
+            if not valid_label(name):
                 self._fail(place, f"{name!r} is not a name of 1 to 63 letters, digits, _ . : -")
             if place == "tests" and name in _RESERVED_TESTS:
                 self._fail(place, f"{name!r} is reserved for the agent's own measurements")

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -28,12 +28,17 @@ STRAGGLERS_S = 40.0
 """How long after its window a probe may wait for late replies (ping's timeout is 30 s at most) and resolve names."""
 LIMITS_S = {"burst": 120.0, "exclusive": 300.0}
 """A probe that takes longer hangs: its own deadlines are far below."""
-GRACE_S = 1.0
-"""What a run gets to end by itself when the agent stops."""
+GRACE_S = 2.0
+"""What a run gets to end by itself when the agent stops; ping waits up to 1 s for what is on its way."""
 _DETAIL_CHARACTERS = 500
 _DECIMALS = 9  # nanoseconds; more digits only cost bytes
 
-Store = Callable[[AnyMeasurement], Awaitable[None]]
+
+class Store(Protocol):
+    """Where measurements go; `dated`: the clock was good when the run began."""
+
+    def __call__(self, measurement: AnyMeasurement, *, dated: bool) -> Awaitable[None]:
+        """Returns when it is safe."""
 
 
 class _Ending(NamedTuple):
@@ -46,10 +51,15 @@ class _Ending(NamedTuple):
 
 
 class _Start(NamedTuple):
-    """When a run began: UTC seconds since 1970 and seconds since the boot, of the same moment."""
+    """When a run began: UTC seconds since 1970 and seconds since the boot, of the same moment.
+
+    Attributes:
+        dated: The UTC can be trusted.
+    """
 
     utc: float
     boottime_s: float
+    dated: bool
 
 
 class LostTargets:
@@ -88,11 +98,13 @@ class Runner:
         observer: Observer,
         store: Store,
         lost: LostTargets | None = None,
+        clock_good: Callable[[], bool] = lambda: True,
         utc: Callable[[], float] = time.time,
         since_boot: Callable[[], float] = boottime,
     ) -> None:
         self.stopping = asyncio.Event()
         self._agent, self._boot, self._icmp, self._observer, self._store = agent, boot, icmp, observer, store
+        self._clock_good = clock_good
         self._lost = lost or LostTargets(asyncio.Event())
         self._utc, self._since_boot = utc, since_boot
         self._deadlines: set[asyncio.Timeout] = set()
@@ -103,20 +115,20 @@ class Runner:
     ) -> AnyMeasurement:
         """Runs the probe, stores the measurement and returns it; a failure is a measurement too."""
         box = self._box(plan, window, stopping or self.stopping)
-        start = self._start(window)
+        start = self._start(window.start if window else None)
         before = self._observe(box)
         ending = await self._attempt(plan, box, self._limit(plan, window))
         conditions = between(before, self._observe(box))
         if conditions.throttled and UNDER_VOLTAGE in conditions.throttled:
             box.mark("invalid", UNDER_VOLTAGE)
         log.debug("run test=%s outcome=%s error=%s detail=%s", plan.key, ending.outcome, ending.error, ending.detail)
-        return await self._keep(self._measurement(plan, box, start, ending, conditions))
+        return await self._keep(self._measurement(plan, box, start, ending, conditions), start)
 
     async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
         """Reports a slot (UTC seconds) that no run could use."""
         box = self._box(plan, None, self.stopping)
-        start = _Start(at, self._since_boot() - (self._utc() - at))
-        return await self._keep(self._measurement(plan, box, start, _Ending("skipped", "busy", detail), Conditions()))
+        start, ending = self._start(at), _Ending("skipped", "busy", detail)
+        return await self._keep(self._measurement(plan, box, start, ending, Conditions()), start)
 
     def hurry(self) -> None:
         """The agent stops: windows close at once, other runs get GRACE_S."""
@@ -130,8 +142,8 @@ class Runner:
         if plan.target is not None:
             self._lost.report(plan.test, plan.target.name, lost=False)
 
-    async def _keep(self, measurement: AnyMeasurement) -> AnyMeasurement:
-        await self._store(measurement)
+    async def _keep(self, measurement: AnyMeasurement, start: _Start) -> AnyMeasurement:
+        await self._store(measurement, dated=start.dated)
         return measurement
 
     def _box(self, plan: Plan, window: Window | None, stopping: asyncio.Event) -> Box:
@@ -152,10 +164,10 @@ class Runner:
             report_target=report,
         )
 
-    def _start(self, window: Window | None) -> _Start:
+    def _start(self, at: float | None) -> _Start:
         now, since_boot = self._utc(), self._since_boot()
-        began = now if window is None else window.start
-        return _Start(began, since_boot - (now - began))
+        began = now if at is None else at
+        return _Start(began, since_boot - (now - began), self._clock_good())
 
     def _observe(self, box: Box) -> Snapshot:
         return self._observer.snapshot(box.interface, box.resolved or box.address)

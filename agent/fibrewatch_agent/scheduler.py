@@ -62,7 +62,8 @@ class Scheduler:
         for key, instance in list(self._instances.items()):
             if wanted.get(key) != instance.plan:
                 instance.stop()
-                self._runner.forget(instance.plan)
+                if key not in wanted:
+                    self._runner.forget(instance.plan)
                 del self._instances[key]
         for key, plan in wanted.items():
             if key not in self._instances and self._tasks is not None:

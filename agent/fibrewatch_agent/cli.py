@@ -1,0 +1,179 @@
+"""The command line of the box: `fibrewatch-agent run|once|doctor|check-config|responder`.
+
+Errors are one line on standard error and exit status 2; `once` and `doctor` end with 1 when what they looked at failed.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from fibrewatch import __version__, wire
+from fibrewatch.errors import ConfigError, FibrewatchError
+from fibrewatch_agent.config import DEFAULT_PATH, load_config
+from fibrewatch_agent.once import Request, describe, measure, prepare
+
+PROGRAM = "fibrewatch-agent"
+OK, FAILED, UNUSABLE = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UNUSABLE, f"{PROGRAM}: {_one_line(message)}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Entry point."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs one command and returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=arguments.log_level.upper(), format="%(levelname)s %(name)s %(message)s"
+    )
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except KeyboardInterrupt:
+        return _complain("interrupted")
+    except BrokenPipeError:  # what reads our output has gone; Python would complain when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except FibrewatchError as e:
+        return _complain(str(e))
+    except ExceptionGroup as e:
+        return _complain(_first_of(e))
+    except OSError as e:
+        return _complain(": ".join(str(part) for part in (e.filename, e.strerror or e) if part))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM, parents=[_common()], allow_abbrev=False, description="Measures a line from its site."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(config=None, log_level="info")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[_common()], allow_abbrev=False, help=text, description=text)
+        command.set_defaults(command=function)
+        return command
+
+    add("run", _run, "measure and publish until told to stop")
+    _add_once_options(add("once", _once, "run one probe now and print its measurement"))
+    add("doctor", _doctor, "say what this box can't measure, and what to type to mend it")
+    add("check-config", _check_config, "check the config file")
+    _add_responder_options(add("responder", _responder, "be the far end that boxes measure against"))
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """What is accepted before the command and after it; made anew each time, since defaults belong to the actions."""
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=f"default {DEFAULT_PATH}"
+    )
+    common.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default=argparse.SUPPRESS, help="default info"
+    )
+    return common
+
+
+def _add_once_options(once: argparse.ArgumentParser) -> None:
+    once.add_argument("probe", metavar="PROBE")
+    once.add_argument("--target", metavar="T", help="a target's name in the config, or any address")
+    once.add_argument("--interface", metavar="I")
+    once.add_argument("--family", type=int, choices=(4, 6))
+    once.add_argument("--param", action="append", default=[], metavar="KEY=VALUE", help="as in [tests.NAME.params]")
+    once.add_argument("--window", default="5 s", metavar="TIME", help='for continuous probes, default "5 s"')
+    once.add_argument("--json", action="store_true", help="print the measurement as it would be sent")
+
+
+def _add_responder_options(responder: argparse.ArgumentParser) -> None:
+    responder.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1")
+    responder.add_argument("--ports", default="5201-5204", metavar="FIRST-LAST", help="default 5201-5204")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.app import App
+    from fibrewatch_agent.sdnotify import Notifier
+
+    async def agent() -> None:
+        await App(arguments.config or DEFAULT_PATH, Notifier.from_environment(os.environ)).run()
+
+    asyncio.run(agent())
+    return OK
+
+
+def _once(arguments: argparse.Namespace) -> int:
+    request = Request(
+        probe=arguments.probe,
+        config=arguments.config,
+        target=arguments.target,
+        interface=arguments.interface,
+        family=arguments.family,
+        params=arguments.param,
+        window=arguments.window,
+    )
+    plan, agent, window_s = prepare(request)
+    measurement = asyncio.run(measure(plan, agent, window_s))
+    print(wire.encode(measurement).decode() if arguments.json else describe(measurement), flush=True)
+    return OK if measurement.outcome == "ok" else FAILED
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.doctor import examine
+
+    checks = asyncio.run(examine(arguments.config or DEFAULT_PATH))
+    print("\n".join(str(check) for check in checks), flush=True)
+    return OK if all(check.ok for check in checks) else FAILED
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    path = arguments.config or DEFAULT_PATH
+    config = load_config(path)
+    print(f"{path}: ok: {config.agent}, {len(config.plans)} tests against {len(config.targets)} targets", flush=True)
+    return OK
+
+
+def _responder(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.responder.server import ResponderConfig, serve
+
+    first, last = _ports(arguments.ports)
+    asyncio.run(serve(ResponderConfig(host=arguments.bind, first_port=first, last_port=last)))
+    return OK
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    numbers = [int(part) if part.isdecimal() else 0 for part in (first, last or first)]
+    if not 0 < numbers[0] <= numbers[1] <= 65535:
+        raise ConfigError("", "--ports", f"{text!r} is not FIRST-LAST within 1 and 65535")
+    return numbers[0], numbers[1]
+
+
+def _first_of(group: BaseExceptionGroup[Exception]) -> str:
+    """What went wrong first, of tasks that ended together."""
+    fault: BaseException = group
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    logging.getLogger(__name__).debug("ended by", exc_info=fault)
+    return f"{type(fault).__name__}: {fault}" if not isinstance(fault, FibrewatchError) else str(fault)
+
+
+def _complain(problem: str) -> int:
+    print(f"{PROGRAM}: {_one_line(problem)}", file=sys.stderr, flush=True)
+    return UNUSABLE
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
