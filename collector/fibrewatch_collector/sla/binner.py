@@ -1,0 +1,153 @@
+"""Keeps the one-minute bins: each minute once it is over, restated when late results come, N where nothing was heard.
+
+Every minute since an uplink was first measured has a bin, so that A + U + N is all of the time. What is to be done is
+kept in memory; after a restart it follows from the rows that came in since the newest bin was saved.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from fibrewatch.measurement import AnyMeasurement
+from fibrewatch.wire import AgentId
+from fibrewatch.wire import Inventory as Schedule
+from fibrewatch_collector.inventory import Inventory, SiteKey
+from fibrewatch_collector.sla import bins
+from fibrewatch_collector.sla.bins import MINUTE_S, Flow, Vantage, Verdict
+from fibrewatch_collector.store import Bin, Store, WindowCount
+
+GRACE_S = 5.0
+"""A minute's last window is sent when its last reply is overdue, a few seconds after the minute's end."""
+INTERVAL_S = 1.0
+SILENT = Verdict("N", "silent")
+
+
+@dataclass(slots=True)
+class Work:
+    """Minutes to be judged: of these sites; and minutes without any data, by uplink."""
+
+    judge: dict[int, set[SiteKey]] = field(default_factory=dict)
+    fill: dict[int, set[Vantage]] = field(default_factory=dict)
+    through: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.judge or self.fill)
+
+
+class Backlog:
+    """What is still to be judged. Not thread-safe: all calls come from the event loop."""
+
+    def __init__(self, inventory: Callable[[], Inventory]) -> None:
+        self._inventory = inventory
+        self._begun: dict[Vantage, int] = {}
+        self._work = Work()
+        self._intervals: dict[tuple[AgentId, str, str], float] = {}
+
+    def resume(self, begun: Iterable[Vantage], newest: int) -> None:
+        """After a restart: these uplinks have bins up to and with the minute `newest`."""
+        for vantage in begun:
+            self._begun[vantage] = min(newest, self._begun.get(vantage, newest))
+        self._work.through = newest
+
+    def set_schedule(self, agent: AgentId, schedule: Schedule) -> None:
+        """Notes how far apart a box's samples are."""
+        for test in schedule.schedule:
+            if test.interval_s is not None and test.interval_s > 0:
+                self._intervals[agent, test.test, test.target or ""] = test.interval_s
+
+    def mark(self, agent: AgentId, run: AnyMeasurement) -> None:
+        """A window came in: its minute is to be judged, again if need be."""
+        inventory = self._inventory()
+        uplink = inventory.uplink_of(agent, run.interface)
+        if uplink is None or not getattr(run.result, "sent", 0):
+            return
+        minute = bins.minute_of(run.started_at.timestamp())
+        site = (agent.territory, agent.site)
+        self._begin((*site, uplink), minute)
+        self._work.judge.setdefault(minute, set()).add(site)
+
+    def _begin(self, vantage: Vantage, minute: int) -> None:
+        """Notes an uplink's first minute; if it is earlier than was known, the time between has no data so far."""
+        known = self._begun.get(vantage)
+        if known is not None and minute >= known:
+            return
+        self._begun[vantage] = minute
+        through = self._work.through
+        end = known if known is not None else (through + MINUTE_S if through is not None else minute)
+        for each in range(minute, end, MINUTE_S):
+            self._work.fill.setdefault(each, set()).add(vantage)
+
+    def take(self, now: float) -> Work:
+        """What is due: all minutes that are over; the rest stays."""
+        last = bins.minute_of(now - GRACE_S) - MINUTE_S
+        due, self._work = self._work, Work(through=last)
+        if due.through is None:
+            due.through = min([*due.judge, last + MINUTE_S]) - MINUTE_S
+        for minute in range(due.through + MINUTE_S, last + MINUTE_S, MINUTE_S):
+            due.fill.setdefault(minute, set()).update(each for each, first in self._begun.items() if first <= minute)
+        for minute in [minute for minute in due.judge if minute > last]:
+            self._work.judge[minute] = due.judge.pop(minute)
+        for minute in [minute for minute in due.fill if minute > last]:
+            self._work.fill[minute] = due.fill.pop(minute)
+        return due
+
+    def put_back(self, work: Work) -> None:
+        """The store would not: later again."""
+        for minute, sites in work.judge.items():
+            self._work.judge.setdefault(minute, set()).update(sites)
+        for minute, uplinks in work.fill.items():
+            self._work.fill.setdefault(minute, set()).update(uplinks)
+
+    def intervals(self) -> Mapping[tuple[AgentId, str, str], float]:
+        """Seconds between samples, for `judge_all` in another thread."""
+        return dict(self._intervals)
+
+
+def judge_all(
+    work: Work, store: Store, inventory: Inventory, intervals: Mapping[tuple[AgentId, str, str], float]
+) -> list[Bin]:
+    """The bins of everything that is due; blocks on the store."""
+    judge = _Judge(store, inventory, intervals)
+    found: list[Bin] = []
+    for minute in sorted(work.judge.keys() | work.fill.keys()):
+        verdicts = {vantage: SILENT for vantage in work.fill.get(minute, ()) if vantage[:2] in inventory.sites}
+        verdicts.update(judge.minute(minute, work.judge.get(minute, set())))
+        found += [Bin(*vantage, minute, *verdict) for vantage, verdict in sorted(verdicts.items())]
+    return found
+
+
+class _Judge:
+    """Judges minutes; a lost target is looked at from all sites, because it may be the target's own fault."""
+
+    def __init__(self, store: Store, inventory: Inventory, intervals: Mapping[tuple[AgentId, str, str], float]) -> None:
+        self._store, self._inventory, self._intervals = store, inventory, intervals
+
+    def minute(self, minute: int, sites: set[SiteKey]) -> dict[Vantage, Verdict]:
+        views = self._views(minute, sites)
+        if not views:
+            return {}
+        dead: frozenset[str] = frozenset()
+        if self._all_sites_matter(minute, views):
+            views |= self._views(minute, self._inventory.sites.keys() - sites)
+            dead = bins.dead_targets(views)
+        return {vantage: bins.judge(flows, dead) for vantage, flows in views.items()}
+
+    def _all_sites_matter(self, minute: int, views: Mapping[Vantage, list[Flow]]) -> bool:
+        if not all(flow.answers for flows in views.values() for flow in flows):
+            return True
+        others = self._store.bin_totals(minute, minute + MINUTE_S)
+        return any(states.get("U") or states.get("N") for vantage, states in others.items() if vantage not in views)
+
+    def _views(self, minute: int, sites: Iterable[SiteKey]) -> dict[Vantage, list[Flow]]:
+        """Uplinks with any samples; those without enough of them have no flows."""
+        views: dict[Vantage, list[Flow]] = {}
+        for site in sites:
+            for count in self._store.window_counts(*site, minute, minute + MINUTE_S):
+                uplink = self._inventory.uplink_of(count.agent, count.interface)
+                if uplink is not None:
+                    views.setdefault((*site, uplink), []).extend(self._flow(count))
+        return views
+
+    def _flow(self, count: WindowCount) -> Iterator[Flow]:
+        interval = self._intervals.get((count.agent, count.test, count.target), INTERVAL_S)
+        if bins.enough(count.sent, interval):
+            yield Flow(count.agent, count.target, count.role, bins.answers(count.sent, count.lost))

@@ -1,0 +1,187 @@
+"""What the boxes last said, kept so that every site's state can be told at any moment.
+
+A box tells at once when a target is lost or back (`Status.lost_targets`); windows confirm it. What the collector can't
+see accuses nobody: while its broker or its store is away, every site is unknown.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from fibrewatch.measurement import UNDATED, AnyMeasurement, Role
+from fibrewatch.wire import AgentId, Status
+from fibrewatch.wire import Inventory as Schedule
+from fibrewatch_collector.inventory import Inventory, Site, SiteKey
+from fibrewatch_collector.sla import bins, live
+from fibrewatch_collector.sla.bins import Flow, Vantage
+from fibrewatch_collector.sla.live import LOSSY, LOSSY_PACKETS, Seen, SiteState, SiteView
+
+SILENT_WINDOWS = 2.5
+WINDOW_S = 60.0
+
+ViewKey = tuple[str, str, str | None, int | None]
+"""Target, test, interface, family."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """The newest window of a box to a target over an interface."""
+
+    role: Role
+    start: float
+    length_s: float
+    sent: int
+    lost: int
+    lost_since: float | None = None
+
+    @property
+    def end(self) -> float:
+        return self.start + self.length_s
+
+
+@dataclass(slots=True)
+class _Box:
+    """What is remembered of one agent; times in UTC seconds, `told_…` by the box's own clock."""
+
+    heard_at: float | None = None
+    online: bool = True
+    scheduled_s: float | None = None
+    told_at: float = float("-inf")
+    told_lost: Mapping[str, float] = field(default_factory=dict)
+    told_back: dict[str, float] = field(default_factory=dict)
+    windows: dict[ViewKey, _Window] = field(default_factory=dict)
+
+    def period_s(self) -> float:
+        """The length of its windows, as scheduled or as seen."""
+        return self.scheduled_s or max((each.length_s for each in self.windows.values()), default=WINDOW_S)
+
+    def silent(self, now: float, since: float) -> bool:
+        """Whether it should have been heard by now; `since` is when the collector began to listen."""
+        if not self.online or self.heard_at is None:
+            return True
+        return now - max(self.heard_at, since) > SILENT_WINDOWS * self.period_s()
+
+    def seen(self, key: ViewKey, agent: AgentId, now: float) -> Seen | None:
+        """What a window says at present; None when it is too old."""
+        window, target = self.windows[key], key[0]
+        lost_at = self.told_lost.get(target)
+        if lost_at is not None and window.start < self.told_at:
+            return Seen(Flow(agent, target, window.role, answers=False), lost_since=window.lost_since or lost_at)
+        if now - window.end > SILENT_WINDOWS * max(self.period_s(), window.length_s):
+            return None
+        answers = bins.answers(window.sent, window.lost)
+        if window.sent == window.lost and self.told_back.get(target, float("-inf")) >= window.end:
+            answers = True
+        lossy = answers and window.lost >= max(LOSSY_PACKETS, LOSSY * window.sent) and window.lost < window.sent
+        return Seen(Flow(agent, target, window.role, answers), lossy, None if answers else window.lost_since)
+
+
+class Tracker:
+    """Not thread-safe: all calls come from the event loop."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._boxes: dict[AgentId, _Box] = {}
+        self._known: dict[SiteKey, SiteState] = {}
+        self.set_inventory(inventory)
+
+    def set_inventory(self, inventory: Inventory) -> None:
+        """Forgets what is no longer in it."""
+        self._inventory = inventory
+        self._boxes = {agent: self._boxes.get(agent) or _Box() for agent in inventory.agents}
+        self._known = {key: state for key, state in self._known.items() if key in inventory.sites}
+
+    # ---- what the boxes say
+
+    def hear(self, agent: AgentId, at: float) -> None:
+        """A box sent something, whatever it was."""
+        if (box := self._boxes.get(agent)) is not None:
+            box.heard_at = max(at, box.heard_at or at)
+
+    def set_schedule(self, agent: AgentId, schedule: Schedule) -> None:
+        """Notes how long a box's windows are, and forgets what it no longer measures."""
+        box = self._boxes.get(agent)
+        if box is None:
+            return
+        tests = [test for test in schedule.schedule if test.mode == "window"]
+        box.scheduled_s = max((test.every_s for test in tests), default=None)
+        current = {(test.target or "", test.test) for test in tests}
+        box.windows = {key: window for key, window in box.windows.items() if not tests or key[:2] in current}
+
+    def set_status(self, agent: AgentId, status: Status, now: float) -> None:
+        """A box's status, or its last will."""
+        box = self._boxes.get(agent)
+        if box is None:
+            return
+        box.online = status.state == "online"
+        if not box.online:
+            return
+        self.hear(agent, now)
+        at = status.at.timestamp() if status.at is not None else now
+        box.told_back.update(dict.fromkeys(set(box.told_lost) - set(status.lost_targets), at))
+        box.told_lost = {target: box.told_lost.get(target, at) for target in status.lost_targets}
+        box.told_at = at
+
+    def add(self, agent: AgentId, run: AnyMeasurement, received_at: float) -> None:
+        """A run that the store took; only windows that count samples tell of a site's state."""
+        box = self._boxes.get(agent)
+        if box is None:
+            return
+        self.hear(agent, received_at)
+        sent, lost = getattr(run.result, "sent", 0), getattr(run.result, "lost", None)
+        if run.target is None or not sent or lost is None or run.verdict == "invalid" or UNDATED in run.reasons:
+            return
+        key = (run.target.name, run.test, run.interface, run.family)
+        start, old = run.started_at.timestamp(), box.windows.get(key)
+        if old is None or start > old.start:
+            since = None
+            if not bins.answers(sent, lost):
+                first = start + (getattr(run.result, "first_lost_at_s", None) or 0.0)
+                since = old.lost_since if old and old.lost_since is not None else first
+            box.windows[key] = _Window(run.target.role, start, run.duration_s, sent, lost, since)
+
+    # ---- what follows
+
+    def silent(self, agent: AgentId, now: float, listening_since: float) -> bool:
+        """Whether a box is offline, was never heard, or should have been heard by now."""
+        box = self._boxes.get(agent)
+        return box is None or box.silent(now, listening_since)
+
+    def heard_at(self, agent: AgentId) -> float | None:
+        """When a box was last heard, UTC seconds by the collector's clock."""
+        box = self._boxes.get(agent)
+        return box.heard_at if box is not None else None
+
+    def evaluate(self, now: float, listening_since: float | None) -> dict[SiteKey, SiteState]:
+        """All sites' states; `listening_since`: since when broker and store are there, None while one is not."""
+        if listening_since is None:
+            return {key: SiteState("unknown", "collector", None) for key in self._inventory.sites}
+        views = {key: self._view(site, now, listening_since) for key, site in self._inventory.sites.items()}
+        dead = bins.dead_targets(dict(_flows(views)))
+        for key, view in views.items():
+            self._known[key] = _since(self._known.get(key), live.judge(view, dead), now)
+        return dict(self._known)
+
+    def _view(self, site: Site, now: float, listening_since: float) -> SiteView:
+        agents = [(agent, self._boxes[agent]) for agent in self._inventory.agents_of(site)]
+        heard = [(agent, box) for agent, box in agents if box.heard_at is not None or not box.online]
+        present = [(agent, box) for agent, box in heard if not box.silent(now, listening_since)]
+        uplinks: dict[str, list[Seen]] = {}
+        for agent, box in present:
+            for key in box.windows:
+                if (seen := box.seen(key, agent, now)) is not None:
+                    uplink = self._inventory.uplink_of(agent, key[2]) or site.main_uplink
+                    uplinks.setdefault(uplink, []).append(seen)
+        last = max((box.heard_at for _, box in heard if box.heard_at is not None), default=None)
+        return SiteView(heard=len(heard), silent=len(heard) - len(present), last_heard=last, uplinks=uplinks)
+
+
+def _flows(views: Mapping[SiteKey, SiteView]) -> Iterator[tuple[Vantage, list[Flow]]]:
+    for key, view in views.items():
+        for uplink, seen in view.uplinks.items():
+            yield (*key, uplink), [each.flow for each in seen]
+
+
+def _since(before: SiteState | None, found: SiteState, now: float) -> SiteState:
+    """The same state goes on since when it began; a new one begins with its evidence, or now."""
+    if before is not None and before.state == found.state:
+        return found._replace(since=before.since)
+    return found._replace(since=found.since if found.since is not None else now)
