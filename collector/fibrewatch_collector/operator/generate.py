@@ -55,6 +55,8 @@ class Plan:
     Attributes:
         begin: Start of the first window, UTC seconds since 1970.
         window_s: Length of a ping window; one sample a second.
+        step_s: From one window's start to the next one's of the same target; None means one follows the other.
+            A load that is denser than real boxes' lets them overlap, so that all of it is of now.
         variants: So many different results a target has, then they come again at other times: making one
             up costs 0.1 ms, so that a load generator can't do it each time. None makes each one anew.
     """
@@ -63,6 +65,7 @@ class Plan:
     begin: float
     probe: Mix = "ping"
     window_s: float = 60.0
+    step_s: float | None = None
     variants: int | None = 4
 
 
@@ -155,7 +158,7 @@ class Source:
         return made
 
     def _context(self, window: int) -> dict[str, Any]:
-        offset = window * self.plan.window_s
+        offset = window * (self.plan.step_s or self.plan.window_s)
         return {
             "started_at": datetime.fromtimestamp(self.plan.begin + offset, UTC),
             "boottime_s": round(self._uptime_s + offset, 3),

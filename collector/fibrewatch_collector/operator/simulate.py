@@ -34,7 +34,7 @@ class Load:
     Attributes:
         rate: Measurements a second, all boxes together.
         batch: Measurements in one message.
-        begin: Start of the first ping window, UTC seconds; None lets the last one end at about the run's end.
+        begin: Start of the first ping window, UTC seconds; None dates each by when it is sent.
         patience_s: So long without a new acknowledgement is given up.
     """
 
@@ -57,14 +57,16 @@ class Load:
         return max(1, round(self.rate * self.duration_s))
 
     def plan(self, now: float) -> generate.Plan:
-        """The boxes' plan for a run that starts now: nothing lies in the future, and a faster one reaches back."""
-        each = math.ceil(self.total / (self.sites * self.agents))
-        windows = math.ceil(each / len(generate.TARGETS))
+        """The boxes' plan for a run that starts now: each window is just over when it is sent."""
+        boxes = self.sites * self.agents
+        step_s = boxes * len(generate.TARGETS) / self.rate
+        if abs(step_s / self.window_s - 1) < 0.01:  # the rate of real boxes: theirs divide the minute
+            step_s = self.window_s
         begin = self.begin
         if begin is None:
-            earliest = min(now - self.window_s, now + self.duration_s - windows * self.window_s)
-            begin = math.floor(earliest / self.window_s) * self.window_s
-        return generate.Plan(seed=self.seed, begin=begin, probe=self.probe, window_s=self.window_s)
+            begin = now - self.window_s - self.batch * boxes / self.rate
+            begin = math.floor(begin / self.window_s) * self.window_s if step_s == self.window_s else begin
+        return generate.Plan(seed=self.seed, begin=begin, probe=self.probe, window_s=self.window_s, step_s=step_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,169 @@
+"""The `fibrewatch` command: errors are one line on standard error and exit status 2."""
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, get_args
+
+from fibrewatch import __version__
+from fibrewatch.config import quantity
+from fibrewatch.errors import FibrewatchError
+from fibrewatch_collector.config import load_config
+from fibrewatch_collector.inventory import load_inventory
+from fibrewatch_collector.operator import demo, files, generate, simulate, sites
+
+DEFAULT_API = "http://127.0.0.1:8480"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except FibrewatchError as e:
+        print(f"fibrewatch: {e}", file=sys.stderr)
+    except OSError as e:
+        print(f"fibrewatch: {e.filename or arguments.command}: {e.strerror or e}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 2
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="fibrewatch", description="Site-fibre monitoring: demo, simulated boxes, sites, checks.")
+    parser.add_argument("--version", action="version", version=f"fibrewatch {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_demo(commands.add_parser("demo", help="measure for real on loopback: broker, responder, collector, one agent"))
+    _add_simulate(commands.add_parser("simulate", help="many made-up boxes on the real wire"))
+    _add_sites(commands.add_parser("sites", help="each site's state, from a collector"))
+    _add_check(commands.add_parser("check-config", help="check a collector's files"))
+    return parser
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--for", dest="for_s", type=_duration, metavar="DURATION", help='stop after, such as "30 s"')
+    parser.add_argument("--target", action="append", default=[], type=_address, help="also measure to this address")
+    parser.add_argument("--port", type=_port, default=8480, help="of the page (another one if it is taken)")
+    parser.set_defaults(run=_demo)
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sites", type=_count, required=True)
+    parser.add_argument("--agents", type=_count, default=1, help="of each site")
+    parser.add_argument("--rate", type=_positive, required=True, help="measurements a second, all agents together")
+    parser.add_argument("--batch", type=_count, default=1, help="measurements in one message")
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--duration", type=_duration, default=60.0, help='such as "60 s" (the default)')
+    parser.add_argument("--broker", type=_host_port, default=("127.0.0.1", 1883), metavar="HOST:PORT")
+    parser.add_argument("--probe", choices=get_args(generate.Mix), default="ping")
+    parser.add_argument("--patience", type=_duration, default=60.0, help="give up after so long without an ack")
+    parser.add_argument("--write-sites", type=Path, metavar="FILE", help="only write the sites.toml that matches")
+    parser.set_defaults(run=_simulate)
+
+
+def _add_sites(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    parser.set_defaults(run=lambda arguments: sites.show(arguments.api))
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--config", type=Path, metavar="FILE", help="a collector.toml, and the sites.toml it names")
+    which.add_argument("--sites", type=Path, metavar="FILE", help="a sites.toml")
+    parser.set_defaults(run=_check)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    options = demo.Options(for_s=arguments.for_s, targets=tuple(arguments.target), port=arguments.port)
+    return demo.demo(options)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    if arguments.write_sites is not None:
+        fleet = generate.fleet(arguments.sites, arguments.agents)
+        arguments.write_sites.write_text(files.sites_toml(fleet), "utf-8")
+        return 0
+    load = simulate.Load(
+        sites=arguments.sites,
+        agents=arguments.agents,
+        rate=arguments.rate,
+        batch=arguments.batch,
+        seed=arguments.seed,
+        duration_s=arguments.duration,
+        host=arguments.broker[0],
+        port=arguments.broker[1],
+        probe=arguments.probe,
+        patience_s=arguments.patience,
+    )
+    summary = simulate.Simulation(load).run()
+    print(summary)
+    return 0 if summary.complete else 1
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    inventory = load_inventory(arguments.sites or load_config(arguments.config).sites)
+    print(f"ok: {len(inventory.sites)} sites, {len(inventory.agents)} agents")
+    return 0
+
+
+def _duration(text: str) -> float:
+    """Seconds; a plain number means seconds."""
+    try:
+        seconds = float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else quantity(text, "duration")
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+    return _above_zero(seconds, text)
+
+
+def _positive(text: str) -> float:
+    try:
+        return _above_zero(float(text), text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from e
+
+
+def _above_zero(number: float, text: str) -> float:
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and below a billion")
+    return number
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 9999")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), _port(port)
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:%-]{1,253}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a host name or address")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
