@@ -35,4 +35,12 @@ class WireError(FibrewatchError):
 
 
 class StoreError(FibrewatchError):
-    """The store could not do what was asked (disk full, locked, damaged)."""
+    """The store could not do what was asked (disk full, locked, damaged).
+
+    Attributes:
+        full: There was no room on the disk: it passes when there is.
+    """
+
+    def __init__(self, problem: str, *, full: bool = False) -> None:
+        self.full = full
+        super().__init__(problem)

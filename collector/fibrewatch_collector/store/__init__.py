@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from fibrewatch.measurement import AnyMeasurement, Role
 from fibrewatch.wire import AgentId
+from fibrewatch_collector.store.hour import Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,12 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One batch as it came; see `fibrewatch.wire.Batch`."""
+    """One batch as it came; see `fibrewatch.wire.Batch`.
+
+    Attributes:
+        stream: "" for a payload of which not even stream and number are known: its arrivals, refused, are set aside.
+        oldest: 0 for what was imported: it says nothing about which numbers of the stream are settled or lost.
+    """
 
     agent: AgentId
     stream: str
@@ -41,7 +47,9 @@ class Committed:
         stored: The measurements that were new, in order.
         through: Highest number settled without a gap, of each stream in the transaction: what may be acknowledged.
         conflicts: Same key, other digest: kept raw in quarantine, settled, alarmed.
+        refused: Newly in quarantine for another reason; `reasons` has them by reason.
         lost: Numbers that can never come any more, newly known.
+        untaken: Too far ahead of their stream: not settled, so the box sends them again.
     """
 
     stored: list[tuple[AgentId, AnyMeasurement]] = field(default_factory=list)
@@ -50,6 +58,8 @@ class Committed:
     conflicts: int = 0
     refused: int = 0
     lost: int = 0
+    untaken: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 class Stored(NamedTuple):
@@ -112,6 +122,39 @@ class WindowCount(NamedTuple):
     windows: int
 
 
+class Rollup(NamedTuple):
+    """One hour of one series; it outlives the measurements that it was made from.
+
+    Attributes:
+        hour: Its start, UTC seconds since 1970.
+        version: Of the formulas that made it.
+        n: Measurements, then the same by outcome and by verdict; undated ones are in no hour.
+        sent: As in WindowCount; 0 for what isn't a window.
+        fields: Sums and histograms of the valid ones; `bounds` those of the censored ones.
+    """
+
+    agent: AgentId
+    probe: str
+    test: str
+    target: str | None
+    role: Role | None
+    interface: str | None
+    family: int | None
+    hour: float
+    version: int
+    n: int
+    ok: int
+    failed: int
+    skipped: int
+    valid: int
+    censored: int
+    invalid: int
+    sent: int
+    lost: int
+    fields: Fields
+    bounds: Fields
+
+
 BinState = Literal["A", "U", "N"]
 
 
@@ -147,7 +190,7 @@ class Store(Protocol):
     def window_counts(self, territory: str, site: str, begin: float, end: float) -> list[WindowCount]:
         """Sums over all window measurements (results with sent and lost) of a site started in the stretch.
 
-        Undated ones and those that could not run stay out.
+        Undated ones, those that could not run and those of verdict "invalid" (the box was at fault) stay out.
         """
 
     def save_bins(self, bins: Sequence[Bin]) -> None:
@@ -159,8 +202,17 @@ class Store(Protocol):
     def bin_totals(self, begin: float, end: float) -> Mapping[tuple[str, str, str], Mapping[BinState, int]]:
         """(territory, site, uplink) → number of minutes in each state, for all sites in one query."""
 
-    def prune(self, before: float) -> int:
-        """Deletes raw measurements that started before; roll-ups and bins stay. Returns how many."""
+    def roll_up(self, limit: int, now: float) -> int:
+        """Makes up to `limit` hours of series that are over and changed; returns how many, 0 when all are made."""
+
+    def rollups(self, where: Filter) -> list[Rollup]:
+        """Hours with begin ≤ hour < end, by series and time."""
+
+    def prune(self, before: float, limit: int | None = None) -> int:
+        """Deletes raw measurements of the hours that ended before; roll-ups and bins stay. Returns how many.
+
+        What is older is refused from then on. With a limit it deletes no more than that: call again until 0.
+        """
 
     def close(self) -> None:
         """Ends all connections."""

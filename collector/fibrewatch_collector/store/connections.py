@@ -1,0 +1,60 @@
+"""SQLite connections: one that writes, and one that only reads for each thread that asks."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fibrewatch.errors import StoreError
+
+_BUSY_S = 10.0
+_CACHE_KIB = 32 * 1024  # keeps the growing edges of the two indices in memory
+_WAL_KEEP_BYTES = 64 * 2**20
+_FULL = "database or disk is full"
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors, and values that it can't hold, into StoreError."""
+    try:
+        yield
+    except (sqlite3.Error, OverflowError, UnicodeEncodeError) as e:
+        raise StoreError(f"{path}: {e}", full=str(e) == _FULL) from e
+
+
+def writer(path: Path) -> sqlite3.Connection:
+    """The connection that writes; a commit on it survives a power cut."""
+    db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    db.execute(f"PRAGMA journal_size_limit={_WAL_KEEP_BYTES}")
+    return db
+
+
+class Readers:
+    """Read-only connections, one per thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+
+    def get(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            # Path.as_uri quotes what a URI can't hold
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            db = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            self._local.db = db
+            self._all.append(db)
+        return db
+
+    def close(self) -> None:
+        """Closes those of all threads."""
+        for db in self._all:
+            db.close()
+        self._all.clear()
+        self._local = threading.local()

@@ -1,0 +1,157 @@
+"""Reading the SQLite store, on a read-only connection."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fibrewatch.wire import AgentId
+from fibrewatch_collector.store import Bin, BinState, Filter, Gap, Refusal, Rollup, Stored, WindowCount, codec, hour
+from fibrewatch_collector.store.rows import HOUR_US, microseconds
+from fibrewatch_collector.store.upkeep import COUNTED
+
+_EXPORT_PAGE = 1_000
+
+_STORED = """
+SELECT m.id, a.territory, a.site, a.agent, t.name, m.seq, m.started_us + m.lag_us, m.body, d.bytes
+FROM measurement m JOIN stream t ON t.id = m.stream JOIN agent a ON a.id = t.agent
+JOIN dictionary d ON d.id = m.dictionary
+"""
+
+
+def _conditions(where: Filter, columns: Mapping[str, str]) -> tuple[str, list[Any]]:
+    """SQL and values of those fields of the filter that are set; `columns` says which count, and their names."""
+    wanted = [(column, getattr(where, name)) for name, column in columns.items()]
+    found = [(column, value) for column, value in wanted if value is not None]
+    return " AND ".join(["1", *(f"{column} = ?" for column, _ in found)]), [value for _, value in found]
+
+
+_AGENT = {"territory": "a.territory", "site": "a.site", "agent": "a.agent"}
+_SERIES = _AGENT | {"probe": "s.probe", "test": "s.test", "target": "s.target"}
+
+
+def measurements(db: sqlite3.Connection, where: Filter, after: int, limit: int) -> list[Stored]:
+    """See Store.measurements."""
+    if where == Filter():
+        ids, values = "SELECT id FROM measurement WHERE id > ? ORDER BY id LIMIT ?", [after, limit]
+    else:
+        conditions, values = _conditions(where, _SERIES)
+        begin, end = _bounds(where)
+        ids = f"""SELECT id FROM measurement INDEXED BY measurement_time WHERE series IN
+            (SELECT s.id FROM series s JOIN agent a ON a.id = s.agent WHERE {conditions})
+            AND started_us >= ? AND started_us < ? AND id > ? ORDER BY id LIMIT ?"""  # noqa: S608 only ? from outside
+        values += [begin, end, after, limit]
+    return [_stored(row) for row in db.execute(f"{_STORED} WHERE m.id IN ({ids}) ORDER BY m.id", values)]
+
+
+def _bounds(where: Filter) -> tuple[int, int]:
+    begin = -(2**63) if where.begin is None else microseconds(where.begin)
+    return begin, 2**63 - 1 if where.end is None else microseconds(where.end)
+
+
+def _stored(row: tuple[Any, ...]) -> Stored:
+    number, territory, site, agent, stream, seq, received_us, body, dictionary = row
+    raw = codec.unpack(body, dictionary)
+    return Stored(number, AgentId(territory, site, agent), stream, seq, received_us / 1e6, raw)
+
+
+def export(db: sqlite3.Connection, begin: float, end: float) -> Iterator[Stored]:
+    """See Store.export; in pages, so that no long transaction holds up the writer's log."""
+    series = db.execute("SELECT id FROM series ORDER BY agent, probe, test, target, role, interface, family").fetchall()
+    for (number,) in series:
+        yield from _export_series(db, number, microseconds(begin), microseconds(end))
+
+
+def _export_series(db: sqlite3.Connection, series: int, begin: int, end: int) -> Iterator[Stored]:
+    query = f"""{_STORED.replace("m.id,", "m.started_us, m.id,", 1)} WHERE m.series = ? AND m.started_us < ?
+        AND (m.started_us, m.id) > (?, ?) ORDER BY m.started_us, m.id LIMIT {_EXPORT_PAGE}"""
+    after = (begin, -1)
+    while page := db.execute(query, (series, end, *after)).fetchall():
+        yield from (_stored(row[1:]) for row in page)
+        after = page[-1][:2]
+
+
+def gaps(db: sqlite3.Connection, where: Filter, limit: int) -> list[Gap]:
+    """See Store.gaps."""
+    conditions, values = _conditions(where, _AGENT)
+    query = f"""SELECT a.territory, a.site, a.agent, t.name, g.first, g.last, g.recorded_us FROM gap g
+        JOIN stream t ON t.id = g.stream JOIN agent a ON a.id = t.agent
+        WHERE {conditions} ORDER BY g.id DESC LIMIT ?"""  # noqa: S608 only ? from outside
+    rows = db.execute(query, [*values, limit])
+    return [Gap(AgentId(*row[:3]), row[3], row[4], row[5], row[6] / 1e6) for row in rows]
+
+
+def refusals(db: sqlite3.Connection, where: Filter, limit: int) -> list[Refusal]:
+    """See Store.refusals."""
+    conditions, values = _conditions(where, _AGENT)
+    query = f"""SELECT a.territory, a.site, a.agent, q.stream, q.seq, q.reason, q.received_us, q.raw FROM quarantine q
+        JOIN agent a ON a.id = q.agent WHERE {conditions} ORDER BY q.id DESC LIMIT ?"""  # noqa: S608
+    rows = db.execute(query, [*values, limit])
+    return [Refusal(AgentId(*row[:3]), row[3], row[4], row[5], row[6] / 1e6, row[7]) for row in rows]
+
+
+_WINDOW_COUNTS = f"""
+SELECT a.territory, a.site, a.agent, s.test, s.target, s.role, s.interface, s.family,
+       sum(m.sent), sum(m.lost), count(*)
+FROM agent a JOIN series s ON s.agent = a.id JOIN measurement m INDEXED BY measurement_time ON m.series = s.id
+WHERE a.territory = ? AND a.site = ? AND m.started_us >= ? AND m.started_us < ? AND s.target <> '' AND {COUNTED}
+GROUP BY s.id ORDER BY s.id
+"""  # noqa: S608 ours
+
+
+def window_counts(db: sqlite3.Connection, territory: str, site: str, begin: float, end: float) -> list[WindowCount]:
+    """See Store.window_counts."""
+    rows = db.execute(_WINDOW_COUNTS, (territory, site, microseconds(begin), microseconds(end)))
+    return [
+        WindowCount(AgentId(*row[:3]), row[3], row[4], row[5], row[6] or None, row[7] or None, *row[8:]) for row in rows
+    ]
+
+
+def rollups(db: sqlite3.Connection, where: Filter) -> list[Rollup]:
+    """See Store.rollups."""
+    conditions, values = _conditions(where, _SERIES)
+    begin, end = (-(-edge // HOUR_US) for edge in _bounds(where))
+    query = f"""SELECT a.territory, a.site, a.agent, s.probe, s.test, s.target, s.role, s.interface, s.family,
+        r.hour, r.version, r.n, r.ok, r.failed, r.skipped, r.valid, r.censored, r.invalid, r.sent, r.lost, r.body
+        FROM series s JOIN agent a ON a.id = s.agent JOIN rollup r ON r.series = s.id
+        WHERE {conditions} AND r.hour >= ? AND r.hour < ?
+        ORDER BY r.series, r.hour"""  # noqa: S608 only ? from outside
+    return [_rollup(row) for row in db.execute(query, [*values, begin, end])]
+
+
+def _rollup(row: tuple[Any, ...]) -> Rollup:
+    target, role, interface, family = (value or None for value in row[5:9])
+    body, start = hour.unpack(row[20]), row[9] * 3600.0
+    series = (*row[3:5], target, role, interface, family)
+    return Rollup._make((AgentId(*row[:3]), *series, start, *row[10:20], body.valid, body.censored))
+
+
+_BINS = """
+SELECT u.territory, u.site, u.uplink, b.minute * 60, b.state, b.cause FROM uplink u JOIN bin b ON b.uplink = u.id
+WHERE u.territory = ? AND u.site = ? AND b.minute >= ? AND b.minute < ? ORDER BY b.minute, u.uplink
+"""
+
+
+def bins(db: sqlite3.Connection, territory: str, site: str, begin: float, end: float) -> list[Bin]:
+    """See Store.bins."""
+    return [Bin(*row) for row in db.execute(_BINS, (territory, site, _minute(begin), _minute(end)))]
+
+
+_BIN_TOTALS = """
+SELECT u.territory, u.site, u.uplink, b.state, count(*) FROM uplink u JOIN bin b ON b.uplink = u.id
+WHERE b.minute >= ? AND b.minute < ? GROUP BY u.id, b.state
+"""
+
+
+def bin_totals(
+    db: sqlite3.Connection, begin: float, end: float
+) -> Mapping[tuple[str, str, str], Mapping[BinState, int]]:
+    """See Store.bin_totals."""
+    totals: dict[tuple[str, str, str], dict[BinState, int]] = {}
+    for territory, site, uplink, state, count in db.execute(_BIN_TOTALS, (_minute(begin), _minute(end))):
+        totals.setdefault((territory, site, uplink), {})[state] = count
+    return totals
+
+
+def _minute(at: float) -> int:
+    """The first minute that starts at `at` or later."""
+    return -int(-at // 60)
