@@ -1,0 +1,128 @@
+"""Each round trip that ping reports against a capture on the sending interface, and against fping's at the same time."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import pcap
+from tests.support.netns import Link, Namespace
+
+PAYLOAD_BYTES = 72  # fping's are 56 and 84: the capture tells them apart
+INTERVAL_S = 0.02
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture
+def line() -> Iterator[tuple[Namespace, Link]]:
+    near, far = Namespace("near"), Namespace("far")
+    try:
+        link = Link(near, far)
+        for address in (link.b4, link.b6):  # the neighbours know each other before anything is timed
+            near.run("ping", "-c", "1", "-w", "20", address)
+        yield near, link
+    finally:
+        near.close()
+        far.close()
+
+
+class Capture:
+    """tcpdump on the namespace's eth0, from the moment that it listens until `stop`.
+
+    Not in immediate mode: waking tcpdump for each packet would itself take longer than what is compared, and its ring
+    of 262 kB slots drops bursts.
+    """
+
+    def __init__(self, namespace: Namespace, path: Path) -> None:
+        self.path = path
+        tcpdump = ["tcpdump", "-i", "eth0", "-n", "-Z", "root", "-U", "-s", "256", "-B", "8192", "--time-stamp-precision=nano", "-w"]
+        self.process = namespace.popen([*tcpdump, str(path), "icmp or icmp6"], stderr=subprocess.PIPE)
+        assert self.process.stderr is not None
+        while b"listening on" not in (line := self.process.stderr.readline()):
+            assert line, "tcpdump ended early"
+
+    def stop(self, replies: int) -> None:
+        """Ends it once it has written so many round trips: the ring hands them over in blocks."""
+        deadline = time.monotonic() + 20
+        while len(pcap.round_trips(self.path, PAYLOAD_BYTES)) < replies and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+
+
+def start_driver(near: Namespace, **order: Any) -> "subprocess.Popen[bytes]":
+    order = {"interval_s": INTERVAL_S, "payload_bytes": PAYLOAD_BYTES, "window_s": 5, "timeout_s": 1} | order
+    argv = [sys.executable, "-m", "tests.support.ping_driver", json.dumps(order)]
+    return near.popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+
+
+def said(driver: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    output, _ = driver.communicate(timeout=60)
+    window: dict[str, Any] = json.loads(output.splitlines()[-1])[0]
+    return window
+
+
+def quantile(values: list[float], q: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(q * len(values)))]
+
+
+def fping_p50_s(near: Namespace, address: str) -> float:
+    """Median of 200 round trips, 20 ms apart; fping writes its list to standard error, in milliseconds."""
+    argv = near.exec("fping", "-C", "200", "-p", "20", "-q", address)
+    listed = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stderr
+    return quantile([float(each) / 1e3 for each in re.findall(r"\d+\.\d+(?=\s|$)", listed.split(" : ")[1])], 0.5)
+
+
+def differences(window: dict[str, Any], capture: Path) -> list[float]:
+    """Absolute difference of each sample to the capture's, which must hold every one of them."""
+    truth = pcap.round_trips(capture, PAYLOAD_BYTES)
+    assert {sample["number"] for sample in window["samples"]} == truth.keys()
+    return [abs(sample["rtt_s"] - truth[sample["number"]]) for sample in window["samples"]]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("kind", ["raw", "dgram"])
+def test_each_round_trip_is_what_the_wire_shows_and_not_above_fping(
+    line: tuple[Namespace, Link], tmp_path: Path, family: int, kind: str
+) -> None:
+    near, link = line
+    near.run("sysctl", "-qw", f"net.ipv4.ping_group_range={'1 0' if kind == 'raw' else '0 0'}")
+    address = link.b4 if family == 4 else link.b6
+    capture = Capture(near, tmp_path / "wire.pcap")
+    driver = start_driver(near, address=address)
+    theirs = fping_p50_s(near, address)
+    window = said(driver)
+    capture.stop(window["result"]["sent"])
+    off = differences(window, capture.path)
+    ours = window["result"]["rtt_p50"]
+    print(
+        f"v{family} {kind}: n={len(off)} off p50={quantile(off, 0.5) * 1e6:.1f} p99={quantile(off, 0.99) * 1e6:.1f} µs; "
+        f"rtt p50={ours * 1e6:.1f} µs, fping {theirs * 1e6:.1f} µs"
+    )
+    assert window["raw"] == [kind == "raw"]
+    assert window["result"]["stamps"] == "kernel"
+    assert len(off) == window["result"]["sent"] >= 240
+    assert quantile(off, 0.5) <= 15e-6
+    assert quantile(off, 0.99) <= 60e-6
+    assert ours <= theirs
+
+
+def test_round_trips_stay_true_while_the_process_is_held_up(line: tuple[Namespace, Link], tmp_path: Path) -> None:
+    near, link = line
+    capture = Capture(near, tmp_path / "wire.pcap")
+    window = said(start_driver(near, address=link.b4, block_s=[0.02, 0.05], interval_s=0.01))
+    capture.stop(window["result"]["sent"])
+    off = differences(window, capture.path)
+    print(f"blocked: n={len(off)} off p50={quantile(off, 0.5) * 1e6:.1f} p99={quantile(off, 0.99) * 1e6:.1f} µs")
+    assert window["result"]["stamps"] == "kernel"
+    assert window["result"]["lost"] == 0
+    assert window["result"]["sent"] >= 250
+    assert quantile(off, 0.99) <= 60e-6
