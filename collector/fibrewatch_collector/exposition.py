@@ -9,24 +9,15 @@ What is shown:
 - All of them expire 2.5 periods after the newest run's end; the freshness (`…_last_result_timestamp_seconds`) stays.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from operator import attrgetter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fibrewatch.measurement import UNDATED, AnyMeasurement, Outcome, Verdict
-from fibrewatch.metric import Field, prometheus_name
+from fibrewatch.measurement import UNDATED, AnyMeasurement
 from fibrewatch.results import ProbeType
 from fibrewatch.wire import AgentId
 from fibrewatch.wire import Inventory as Schedule
-from fibrewatch_collector.families import (
-    OTHER_BOUNDS,
-    SECONDS_BOUNDS,
-    Bounds,
-    Family,
-    Histogram,
-    HistogramFamily,
-    labels_text,
-)
+from fibrewatch_collector.families import OTHER_BOUNDS, SECONDS_BOUNDS, Bounds, Family, labels_text
+from fibrewatch_collector.series import Box, Latest, Plan, Series, SeriesKey, tells
 
 MAX_SERIES = 500
 """Series of one box: what wire.Inventory may schedule. A test of another name beyond it is counted, not shown."""
@@ -35,75 +26,6 @@ UNTIL_LEARNED_S = 300.0
 EVENT_PERIOD_S = 86400.0
 FUTURE_S = 300.0
 """A start further ahead than this would keep out all that follow: such a run is taken as undated."""
-
-SeriesKey = tuple[str, str, str]
-"""Test, target, interface; "" where the measurement names none."""
-
-
-class _Plan:
-    """What becomes of each field of a probe's result."""
-
-    def __init__(self, probe: ProbeType, seconds: Bounds, other: Bounds) -> None:
-        gauges, counters, histograms = (
-            [field for field in probe.fields if field.metric.kind == kind] for kind in ("gauge", "counter", "histogram")
-        )
-        self.probe = probe.name
-        self.mode = probe.mode
-        self.gauges = [Family(prometheus_name(probe.name, field), "gauge", field.metric.help) for field in gauges]
-        self.counters = [Family(prometheus_name(probe.name, field), "counter", field.metric.help) for field in counters]
-        self.histograms = [
-            HistogramFamily(
-                prometheus_name(probe.name, field),
-                field.metric.help,
-                seconds if field.metric.unit == "seconds" else other,
-            )
-            for field in histograms
-        ]
-        self.get_gauges, self.get_counters, self.get_histograms = map(_getter, (gauges, counters, histograms))
-        self.gauge_lines = [(family.name, family.lines) for family in self.gauges]  # saves two look-ups a value
-
-    def families(self) -> Iterator[Family]:
-        yield from self.gauges
-        yield from self.counters
-        yield from self.histograms
-
-
-def _getter(fields: list[Field]) -> Callable[[Any], tuple[Any, ...]]:
-    """All fields of a result at once, as a tuple."""
-    names = [field.name for field in fields]
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda result: tuple(getattr(result, name) for name in names)
-
-
-class _Series:
-    """One test of one box against one target over one interface."""
-
-    __slots__ = ("counts", "end", "every_s", "histograms", "key", "labels", "plan", "runs", "shown", "start", "state")
-
-    def __init__(self, plan: _Plan, key: SeriesKey, labels: str) -> None:
-        self.plan, self.key, self.labels = plan, key, labels
-        self.start = self.end = float("-inf")
-        self.every_s: float | None = None
-        self.shown = False
-        self.state: tuple[Outcome, Verdict] | None = None
-        self.runs = [0, 0, 0, 0]
-        self.counts = [0] * len(plan.counters)
-        self.histograms = [Histogram(family.bounds) for family in plan.histograms]
-
-
-class _Box:
-    """One agent of the inventory."""
-
-    __slots__ = ("agent", "labels", "last", "schedule", "series")
-
-    def __init__(self, agent: AgentId) -> None:
-        self.agent = agent
-        self.labels = labels_text(agent._asdict())
-        self.series: dict[SeriesKey, _Series] = {}
-        self.schedule: dict[tuple[str, str], float] | None = None
-        self.last = float("-inf")
-
 
 _RUNS = (
     ("fibrewatch_probe_runs_total", "Runs that were stored."),
@@ -118,8 +40,8 @@ class Exposition:
 
     def __init__(self, probes: Mapping[str, ProbeType]) -> None:
         seconds, other = Bounds(SECONDS_BOUNDS), Bounds(OTHER_BOUNDS)
-        self._plans = {name: _Plan(probe, seconds, other) for name, probe in probes.items()}
-        self._boxes: dict[AgentId, _Box] = {}
+        self._plans = {name: Plan(probe, seconds, other) for name, probe in probes.items()}
+        self._boxes: dict[AgentId, Box] = {}
         self._success = Family("fibrewatch_probe_success", "gauge", "1 when the newest run was ok, 0 when it failed.")
         self._censored = Family(
             "fibrewatch_probe_censored", "gauge", "1 when the box limited the newest run: its values are bounds."
@@ -147,7 +69,7 @@ class Exposition:
                 self._forget(series)
         for agent in agents:
             if agent not in self._boxes:
-                self._boxes[agent] = _Box(agent)
+                self._boxes[agent] = Box(agent)
 
     def set_schedule(self, agent: AgentId, schedule: Schedule) -> None:
         """Notes how often a box's tests run; a test that it no longer has goes for good once it has expired."""
@@ -174,7 +96,7 @@ class Exposition:
         if series.shown:
             self._show_counters(series, added)
 
-    def _open(self, box: _Box, key: SeriesKey, plan: _Plan) -> _Series | None:
+    def _open(self, box: Box, key: SeriesKey, plan: Plan) -> Series | None:
         old = box.series.pop(key, None)
         if old is not None:  # the same name now stands for another probe
             self._forget(old)
@@ -183,10 +105,10 @@ class Exposition:
             return None
         names = dict(zip(("test", "target", "interface"), key, strict=True))
         labels = box.agent._asdict() | {name: names[name] for name in ("interface", "target", "test")}
-        series = box.series[key] = _Series(plan, key, labels_text(labels))
+        series = box.series[key] = Series(plan, key, labels_text(labels))
         return series
 
-    def _evict(self, box: _Box) -> bool:
+    def _evict(self, box: Box) -> bool:
         """Gives up the expired series that is silent for the longest."""
         silent = [key for key, series in box.series.items() if not series.shown]
         if not silent:
@@ -194,7 +116,7 @@ class Exposition:
         self._forget(box.series.pop(min(silent, key=lambda key: box.series[key].end)))
         return True
 
-    def _count(self, series: _Series, run: AnyMeasurement) -> tuple[Any, ...]:
+    def _count(self, series: Series, run: AnyMeasurement) -> tuple[Any, ...]:
         """Sums the run up; returns what it added to each counter, nothing if it may not count."""
         runs = series.runs
         runs[0] += 1
@@ -213,7 +135,7 @@ class Exposition:
                 histogram.add(buckets)
         return added
 
-    def _advance(self, box: _Box, series: _Series, run: AnyMeasurement, now: float) -> None:
+    def _advance(self, box: Box, series: Series, run: AnyMeasurement, now: float) -> None:
         """Makes this run the newest of its series."""
         start = run.started_at.timestamp()
         series.every_s = self._period(box, series, start, run)
@@ -227,7 +149,7 @@ class Exposition:
         elif run.outcome != "skipped":
             self._show(series, run)
 
-    def _period(self, box: _Box, series: _Series, start: float, run: AnyMeasurement) -> float:
+    def _period(self, box: Box, series: Series, start: float, run: AnyMeasurement) -> float:
         """Seconds from one run to the next: scheduled, or else learned; a pause doubles what was learned at most."""
         if series.plan.mode == "event":
             return EVENT_PERIOD_S
@@ -238,10 +160,12 @@ class Exposition:
             return max(UNTIL_LEARNED_S, run.duration_s)
         return min(start - series.start, 2 * series.every_s)
 
-    def _show(self, series: _Series, run: AnyMeasurement) -> None:
+    def _show(self, series: Series, run: AnyMeasurement) -> None:
         plan, labels = series.plan, series.labels
-        if _tells(run, plan):
-            for (name, lines), value in zip(plan.gauge_lines, plan.get_gauges(run.result), strict=True):
+        values = plan.get_gauges(run.result) if tells(run, plan) else ()
+        series.newest = (run.outcome, run.verdict, run.error, values)
+        if values:
+            for (name, lines), value in zip(plan.gauge_lines, values, strict=True):
                 if value is None:
                     lines.pop(labels, None)
                 else:
@@ -259,7 +183,7 @@ class Exposition:
             series.shown = True
             self._show_counters(series, None)
 
-    def _show_counters(self, series: _Series, added: tuple[Any, ...] | None) -> None:
+    def _show_counters(self, series: Series, added: tuple[Any, ...] | None) -> None:
         """Renders the counters that moved; all of them when `added` is None."""
         plan, labels = series.plan, series.labels
         if added is None:
@@ -287,14 +211,14 @@ class Exposition:
                 if gone and not series.shown:
                     self._forget(box.series.pop(key))
 
-    def _expire(self, series: _Series) -> None:
+    def _expire(self, series: Series) -> None:
         if series.shown:
             self.expired += 1
         series.shown, series.state = False, None
         for family in (*series.plan.families(), self._success, self._valid, self._censored, *self._runs):
             family.drop(series.labels)
 
-    def _forget(self, series: _Series) -> None:
+    def _forget(self, series: Series) -> None:
         self._expire(series)
         self._fresh.drop(series.labels)
 
@@ -305,6 +229,16 @@ class Exposition:
         box = self._boxes.get(agent)
         return box.last if box is not None and box.last > float("-inf") else None
 
+    def latest(self, agent: AgentId) -> Iterator[Latest]:
+        """A box's newest runs, but for those that expired."""
+        box = self._boxes.get(agent)
+        for (test, target, interface), series in box.series.items() if box is not None else ():
+            if series.shown and series.newest is not None:
+                outcome, verdict, error, values = series.newest
+                named = zip(series.plan.gauge_names, values, strict=False)
+                known = {name: value for name, value in named if value is not None}
+                yield Latest(series.plan.probe, test, target, interface, series.end, outcome, verdict, error, known)
+
     def series(self) -> int:
         """How many series of the boxes are known, the silent ones too."""
         return sum(len(box.series) for box in self._boxes.values())
@@ -314,10 +248,3 @@ class Exposition:
         yield from (self._success, self._valid, self._censored, *self._runs, self._fresh, self._agent_fresh)
         for plan in self._plans.values():
             yield from plan.families()
-
-
-def _tells(run: AnyMeasurement, plan: _Plan) -> bool:
-    """Whether the run's values may be shown as the series' values."""
-    if run.result is None or run.verdict == "invalid":
-        return False
-    return run.outcome == "ok" or (run.outcome == "failed" and plan.mode == "window")

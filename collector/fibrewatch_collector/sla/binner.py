@@ -7,7 +7,7 @@ kept in memory; after a restart it follows from the rows that came in since the 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fibrewatch.measurement import AnyMeasurement
+from fibrewatch.measurement import UNDATED, AnyMeasurement
 from fibrewatch.wire import AgentId
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Inventory, SiteKey
@@ -18,6 +18,8 @@ from fibrewatch_collector.store import Bin, Store, WindowCount
 GRACE_S = 5.0
 """A minute's last window is sent when its last reply is overdue, a few seconds after the minute's end."""
 INTERVAL_S = 1.0
+MAX_FILL_S = 32 * 86400
+"""So far back the time between an uplink's first windows is filled: a box keeps nothing older than its spool's age."""
 SILENT = Verdict("N", "silent")
 
 
@@ -58,7 +60,7 @@ class Backlog:
         """A window came in: its minute is to be judged, again if need be."""
         inventory = self._inventory()
         uplink = inventory.uplink_of(agent, run.interface)
-        if uplink is None or not getattr(run.result, "sent", 0):
+        if uplink is None or not getattr(run.result, "sent", 0) or UNDATED in run.reasons or run.verdict == "invalid":
             return
         minute = bins.minute_of(run.started_at.timestamp())
         site = (agent.territory, agent.site)
@@ -73,7 +75,7 @@ class Backlog:
         self._begun[vantage] = minute
         through = self._work.through
         end = known if known is not None else (through + MINUTE_S if through is not None else minute)
-        for each in range(minute, end, MINUTE_S):
+        for each in range(max(minute, end - MAX_FILL_S), end, MINUTE_S):
             self._work.fill.setdefault(each, set()).add(vantage)
 
     def take(self, now: float) -> Work:

@@ -1,0 +1,115 @@
+"""What the exposition keeps of each test of each box, and what becomes of a result's fields. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from fibrewatch.measurement import AnyMeasurement, Error, Outcome, Verdict
+from fibrewatch.metric import Field, prometheus_name
+from fibrewatch.results import ProbeType
+from fibrewatch.wire import AgentId
+from fibrewatch_collector.families import Bounds, Family, Histogram, HistogramFamily, labels_text
+
+SeriesKey = tuple[str, str, str]
+"""Test, target, interface; "" where the measurement names none."""
+
+
+class Plan:
+    """What becomes of each field of a probe's result."""
+
+    def __init__(self, probe: ProbeType, seconds: Bounds, other: Bounds) -> None:
+        gauges, counters, histograms = (
+            [field for field in probe.fields if field.metric.kind == kind] for kind in ("gauge", "counter", "histogram")
+        )
+        self.probe = probe.name
+        self.mode = probe.mode
+        self.gauges = [Family(prometheus_name(probe.name, field), "gauge", field.metric.help) for field in gauges]
+        self.counters = [Family(prometheus_name(probe.name, field), "counter", field.metric.help) for field in counters]
+        self.histograms = [
+            HistogramFamily(
+                prometheus_name(probe.name, field),
+                field.metric.help,
+                seconds if field.metric.unit == "seconds" else other,
+            )
+            for field in histograms
+        ]
+        self.gauge_names = [field.name for field in gauges]
+        self.get_gauges, self.get_counters, self.get_histograms = map(_getter, (gauges, counters, histograms))
+        self.gauge_lines = [(family.name, family.lines) for family in self.gauges]  # saves two look-ups a value
+
+    def families(self) -> Iterator[Family]:
+        yield from self.gauges
+        yield from self.counters
+        yield from self.histograms
+
+
+def _getter(fields: list[Field]) -> Callable[[Any], tuple[Any, ...]]:
+    """All fields of a result at once, as a tuple."""
+    names = [field.name for field in fields]
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda result: tuple(getattr(result, name) for name in names)
+
+
+class Latest(NamedTuple):
+    """The newest run of a series that is not silent; `values` by field, only those that were measured."""
+
+    probe: str
+    test: str
+    target: str
+    interface: str
+    ended_at: float
+    outcome: Outcome
+    verdict: Verdict
+    error: Error | None
+    values: Mapping[str, float]
+
+
+class Series:
+    """One test of one box against one target over one interface."""
+
+    __slots__ = (
+        "counts",
+        "end",
+        "every_s",
+        "histograms",
+        "key",
+        "labels",
+        "newest",
+        "plan",
+        "runs",
+        "shown",
+        "start",
+        "state",
+    )
+
+    def __init__(self, plan: Plan, key: SeriesKey, labels: str) -> None:
+        self.plan, self.key, self.labels = plan, key, labels
+        self.start = self.end = float("-inf")
+        self.every_s: float | None = None
+        self.shown = False
+        self.state: tuple[Outcome, Verdict] | None = None
+        self.newest: tuple[Outcome, Verdict, Error | None, tuple[Any, ...]] | None = None
+        self.runs = [0, 0, 0, 0]
+        self.counts = [0] * len(plan.counters)
+        self.histograms = [Histogram(family.bounds) for family in plan.histograms]
+
+
+class Box:
+    """One agent of the inventory."""
+
+    __slots__ = ("agent", "labels", "last", "schedule", "series")
+
+    def __init__(self, agent: AgentId) -> None:
+        self.agent = agent
+        self.labels = labels_text(agent._asdict())
+        self.series: dict[SeriesKey, Series] = {}
+        self.schedule: dict[tuple[str, str], float] | None = None
+        self.last = float("-inf")
+
+
+def tells(run: AnyMeasurement, plan: Plan) -> bool:
+    """Whether the run's values may be shown as the series' values."""
+    if run.result is None or run.verdict == "invalid":
+        return False
+    return run.outcome == "ok" or (run.outcome == "failed" and plan.mode == "window")
