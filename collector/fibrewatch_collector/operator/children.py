@@ -34,19 +34,19 @@ class ChildEndedError(ToolError):
     """A process of the demo ended by itself.
 
     Attributes:
-        child: Which one.
+        last_lines: The end of what it logged.
     """
 
     def __init__(self, child: Child) -> None:
-        self.child = child
+        self.last_lines = child.last_lines()
         super().__init__(f"{child.name} ended by itself, exit status {child.process.returncode}")
 
 
 class Family:
     """All children, in the order of their start; the folder holds their logs and is where they run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, stop_timeout_s: float = STOP_TIMEOUT_S) -> None:
+        self.folder, self._stop_timeout_s = folder, stop_timeout_s
         self.children: list[Child] = []
 
     async def start(self, name: str, *arguments: str) -> Child:
@@ -66,27 +66,24 @@ class Family:
         self.children.append(child)
         return child
 
-    async def watch(self, child: Child) -> None:
-        """Waits until a child ends by itself.
-
-        Raises:
-            ChildEndedError: It did.
-        """
-        await child.process.wait()
-        raise ChildEndedError(child)
+    def check(self) -> None:
+        """Raises ChildEndedError if one has ended by itself."""
+        for child in self.children:
+            if child.process.returncode is not None:
+                raise ChildEndedError(child)
 
     async def stop(self) -> None:
         """Ends them, the last one started first: what a box has measured still reaches the collector."""
         for child in reversed(self.children):
-            await _end(child.process)
+            await _end(child.process, self._stop_timeout_s)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, timeout_s: float) -> None:
     """SIGTERM, then SIGKILL to it and whatever it started."""
     if process.returncode is None:
         process.terminate()
         try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await process.wait()
         except TimeoutError:
             process.kill()
