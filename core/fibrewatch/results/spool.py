@@ -10,6 +10,10 @@ from fibrewatch.metric import Metric
 
 MODE = "event"
 
+Cause = Literal["bytes", "age", "disk_full", "damaged", "unacknowledged"]
+"""Why: the spool's bounds; the disk refused and memory was full; the file was damaged; sent alone again and again,
+a measurement was never acknowledged while those behind it got through."""
+
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """spool has no settings: it is never scheduled."""
@@ -26,7 +30,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     dropped: Annotated[Count, Metric("measurements", "Measurements the spool had to drop.", "lower", "counter")]
-    cause: Literal["bytes", "age", "disk_full"]
+    cause: Cause
     stream: str
     first: int
     last: int
