@@ -1,7 +1,11 @@
-"""The `fibrewatch` command: errors are one line on standard error and exit status 2."""
+"""The `fibrewatch` command: errors are one line on standard error and exit status 2.
+
+A command's module is imported when it runs: aiohttp, rich and paho take longer to load than a check takes.
+"""
 
 import argparse
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +17,7 @@ from fibrewatch.config import quantity
 from fibrewatch.errors import FibrewatchError
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import load_inventory
-from fibrewatch_collector.operator import demo, files, generate, simulate, sites
+from fibrewatch_collector.operator import files, generate
 
 DEFAULT_API = "http://127.0.0.1:8480"
 
@@ -22,33 +26,48 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"fibrewatch: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
+    except BrokenPipeError:  # what reads our output has gone; Python would complain when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except FibrewatchError as e:
-        print(f"fibrewatch: {e}", file=sys.stderr)
+        return _complain(str(e))
     except OSError as e:
-        print(f"fibrewatch: {e.filename or arguments.command}: {e.strerror or e}", file=sys.stderr)
+        return _complain(": ".join(str(part) for part in (e.filename, e.strerror or e) if part))
     except KeyboardInterrupt:
-        return 130
+        return _complain("interrupted")
+
+
+def _complain(words: str) -> int:
+    print(f"fibrewatch: {' '.join(words.split())}", file=sys.stderr)
     return 2
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="fibrewatch", description="Site-fibre monitoring: demo, simulated boxes, sites, checks.")
+def parser() -> _Parser:
+    """The command line, as a value."""
+    parser = _Parser(
+        prog="fibrewatch",
+        allow_abbrev=False,
+        description="Site-fibre monitoring: demo, simulated boxes, sites, checks.",
+    )
     parser.add_argument("--version", action="version", version=f"fibrewatch {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_demo(commands.add_parser("demo", help="measure for real on loopback: broker, responder, collector, one agent"))
-    _add_simulate(commands.add_parser("simulate", help="many made-up boxes on the real wire"))
-    _add_sites(commands.add_parser("sites", help="each site's state, from a collector"))
-    _add_check(commands.add_parser("check-config", help="check a collector's files"))
+    for name, add_options, text in (
+        ("demo", _add_demo, "measure for real on loopback: broker, responder, collector and one agent"),
+        ("simulate", _add_simulate, "many made-up boxes on the real wire"),
+        ("sites", _add_sites, "each site's state, from a collector"),
+        ("check-config", _add_check, "check a collector's files"),
+    ):
+        add_options(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
     return parser
 
 
@@ -62,7 +81,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sites", type=_count, required=True)
     parser.add_argument("--agents", type=_count, default=1, help="of each site")
-    parser.add_argument("--rate", type=_positive, required=True, help="measurements a second, all agents together")
+    parser.add_argument("--rate", type=_positive, default=100.0, help="measurements a second, all agents together")
     parser.add_argument("--batch", type=_count, default=1, help="measurements in one message")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--duration", type=_duration, default=60.0, help='such as "60 s" (the default)')
@@ -75,7 +94,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 def _add_sites(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
-    parser.set_defaults(run=lambda arguments: sites.show(arguments.api))
+    parser.set_defaults(run=_sites)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -86,11 +105,21 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import demo
+
     options = demo.Options(for_s=arguments.for_s, targets=tuple(arguments.target), port=arguments.port)
     return demo.demo(options)
 
 
+def _sites(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import sites
+
+    return sites.show(arguments.api)
+
+
 def _simulate(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import simulate
+
     if arguments.write_sites is not None:
         fleet = generate.fleet(arguments.sites, arguments.agents)
         arguments.write_sites.write_text(files.sites_toml(fleet), "utf-8")

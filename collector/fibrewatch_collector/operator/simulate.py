@@ -115,8 +115,8 @@ class Link:
         client.on_message = lambda _client, _data, message: self._on_message(message.topic, bytes(message.payload))
         try:
             client.connect(self._host, self._port, keepalive=30)
-        except (OSError, ValueError) as e:
-            raise ConnectionLostError(f"broker {self._where}: {e}") from e
+        except OSError as e:
+            raise ConnectionLostError(f"broker {self._where}: {e.strerror or e}") from e
         self._client = client
         deadline = time.monotonic() + CONNECT_TIMEOUT_S
         while not client.is_connected():
