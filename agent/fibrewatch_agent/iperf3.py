@@ -1,0 +1,187 @@
+"""iperf3, the tool: how it is called, what its JSON says and what its error messages mean (read and tried with 3.12).
+
+Its exit status tells nothing: with -J, 3.12 exits 0 even when it could not connect, and 1 or (from 3.19 on) 0 when it
+was told to end. Only the JSON counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from fibrewatch.errors import ToolError
+from fibrewatch.measurement import Error
+from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.child import Child, child
+
+TOOL = "iperf3"
+LARGEST_REPORT = 16 * 2**20
+"""Bytes. 64 streams for 130 s, both ends' reports, are about 8 MiB."""
+
+_MEANINGS: Sequence[tuple[str, Error]] = (
+    ("server is busy", "busy"),
+    ("connection refused", "refused"),
+    ("no such device", "no_interface"),
+    ("bind-to-device", "no_interface"),
+    ("cannot assign requested address", "no_interface"),
+    ("unreachable", "unreachable"),
+    ("no route to host", "unreachable"),
+    ("host is down", "unreachable"),
+    ("network is down", "unreachable"),
+    ("timed out", "timeout"),
+    ("operation now in progress", "timeout"),  # what --connect-timeout ends with
+    ("idle timeout", "timeout"),
+    ("test authorization failed", "denied"),
+    ("permission denied", "permission"),
+    ("operation not permitted", "permission"),
+    ("connection reset", "reset"),
+    ("broken pipe", "reset"),
+    ("closed unexpectedly", "reset"),
+    ("server has terminated", "reset"),
+    ("unknown control message", "protocol"),
+    ("unable to receive", "protocol"),
+    ("unable to send", "protocol"),
+)
+"""A part of the message, in lower case, and the error it stands for; the first that fits counts, so causes go first."""
+
+
+class Sum(Struct, frozen=True):
+    """Bytes over a time, of one stream or of all. Numbers are floats as cJSON has them; it writes null for NaN."""
+
+    bytes: float | None = None
+    seconds: float | None = None
+    retransmits: float | None = None
+    omitted: bool = False
+    min_rtt: float | None = None
+    mean_rtt: float | None = None
+    max_rtt: float | None = None
+
+
+class Interval(Struct, frozen=True):
+    """One reporting interval, a second long but for the last."""
+
+    sum: Sum
+
+
+class Stream(Struct, frozen=True):
+    """One stream at the end of the test."""
+
+    sender: Sum = Sum()
+
+
+class Cpu(Struct, frozen=True):
+    """getrusage(2) over wall time, in percent of one core: `host` is who wrote the report, whichever way data went."""
+
+    host_total: float | None = None
+    remote_total: float | None = None
+
+
+class End(Struct, frozen=True):
+    """What is said when the test has ended; empty when an error ended it, but for an interrupt."""
+
+    streams: list[Stream] = []
+    sum_sent: Sum | None = None
+    sum_received: Sum | None = None
+    cpu_utilization_percent: Cpu = Cpu()
+    sender_tcp_congestion: str | None = None
+
+
+class Connection(Struct, frozen=True):
+    """A stream's addresses."""
+
+    local_host: str | None = None
+
+
+class Start(Struct, frozen=True):
+    """What is said before data flow."""
+
+    version: str = ""
+    connected: list[Connection] = []
+
+
+class Report(Struct, frozen=True):
+    """The JSON of one test from one end; the client's holds the server's when that runs with -J too."""
+
+    start: Start = Start()
+    intervals: list[Interval] = []
+    end: End = End()
+    error: str | None = None
+    server_output_json: "Report | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a test did not come to its end."""
+
+    error: Error
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the tool; with a failure the report holds what was measured until then."""
+
+    report: Report
+    failure: Failure | None = None
+
+
+def parse(output: bytes) -> Report:
+    """Reads what `iperf3 -J` printed.
+
+    Raises:
+        ProbeError: parse.
+    """
+    try:
+        return msgspec.json.decode(output, type=Report)
+    except msgspec.DecodeError as e:
+        raise ProbeError("parse", f"{TOOL}: {e}") from e
+
+
+def meaning(message: str) -> Error:
+    """Which error of the fixed list a message of iperf3 stands for."""
+    lower = message.lower()
+    return next((error for part, error in _MEANINGS if part in lower), "tool_failed")
+
+
+async def client(options: Sequence[str], deadline_s: float) -> Run:
+    """Runs one test with JSON output; past the deadline it is asked to end, then killed.
+
+    Raises:
+        ProbeError: Nothing was measured: timeout, tool_missing, tool_failed, parse.
+    """
+    try:
+        async with child([TOOL, *options, "-J"], keep=LARGEST_REPORT) as process:
+            ended = await process.ends_within(deadline_s)
+            if not ended:
+                await process.stop()
+    except ToolError as e:
+        raise ProbeError("tool_missing", str(e)) from e
+    except OSError as e:
+        raise ProbeError("tool_failed", f"{TOOL}: {e.strerror}") from e
+    if ended:
+        return _finished(process)
+    return _overdue(process, f"no end within {deadline_s:g} s")
+
+
+def _finished(process: Child) -> Run:
+    if process.overflowed:
+        raise ProbeError("parse", f"{TOOL}: more than {LARGEST_REPORT} bytes of output")
+    if not process.output.strip():
+        raise ProbeError("tool_failed", f"{TOOL}: {_complaint(process)}")
+    report = parse(bytes(process.output))
+    return Run(report, Failure(meaning(report.error), report.error) if report.error else None)
+
+
+def _overdue(process: Child, detail: str) -> Run:
+    """An interrupted iperf3 reports what it has; a killed one nothing."""
+    failure = Failure("timeout", detail)
+    try:
+        return Run(parse(bytes(process.output)), failure)
+    except ProbeError as e:
+        raise ProbeError(failure.error, failure.detail) from e
+
+
+def _complaint(process: Child) -> str:
+    lines = process.errors.decode(errors="replace").strip().splitlines()
+    return lines[0] if lines else f"exit status {process.transport.get_returncode()} without a word"

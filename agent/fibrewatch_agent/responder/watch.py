@@ -1,0 +1,91 @@
+"""Whether an iperf3 server still serves: what /proc shows of it, and how long nothing of that may change."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+STUCK_S = 20.0
+"""Nothing moved for so long with a client connected: that test is lost anyway (the client's own deadline is 5 s)."""
+LONGEST_TEST_S = 150.0
+"""Where the kernel does not count bytes: the longest test, warm-up and deadline included, that a box can ask for."""
+_PROGRESS_BYTES = 1000
+"""Less than this is a server turning others away, a byte each, while it hangs."""
+_LISTENING = "0A"  # net/tcp_states.h
+
+
+class Activity(NamedTuple):
+    """A server at one moment.
+
+    Attributes:
+        sockets: Inodes; an idle server has its listener alone.
+        moved: Bytes read and written since it started, sockets' too; None where the kernel does not count them.
+    """
+
+    sockets: frozenset[str]
+    moved: int | None
+
+
+def activity(pid: int, proc: Path = Path("/proc")) -> Activity:
+    """What the server does now; nothing at all once it has ended."""
+    return Activity(frozenset(_sockets(proc / str(pid) / "fd")), _moved(proc / str(pid) / "io"))
+
+
+def _moved(io: Path) -> int | None:
+    """rchar and wchar of proc(5) /proc/PID/io."""
+    try:
+        fields = dict(line.split(": ") for line in io.read_text("ascii").splitlines())
+        return int(fields["rchar"]) + int(fields["wchar"])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def listens(pid: int, port: int, proc: Path = Path("/proc")) -> bool:
+    """Whether the process has a listening TCP socket on the port, without connecting to it: that would occupy it."""
+    inodes = frozenset(_sockets(proc / str(pid) / "fd"))
+    return any(_listener(line.split(), port) in inodes for line in _tables(proc / str(pid) / "net"))
+
+
+def _sockets(folder: Path) -> Iterator[str]:
+    with suppress(OSError):  # it has ended
+        for descriptor in folder.iterdir():
+            with suppress(OSError):
+                link = str(descriptor.readlink())
+                if link.startswith("socket:["):
+                    yield link.removeprefix("socket:[").removesuffix("]")
+
+
+def _tables(folder: Path) -> Iterator[str]:
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError):  # no IPv6, or it has ended
+            yield from (folder / name).read_text("ascii").splitlines()[1:]
+
+
+def _listener(columns: list[str], port: int) -> str | None:
+    """proc(5) /proc/net/tcp: local address:port in hexadecimal, state and inode are columns 1, 3 and 9."""
+    bound = int(columns[1].rpartition(":")[2], 16)
+    return columns[9] if bound == port and columns[3] == _LISTENING else None
+
+
+class StuckWatch:
+    """Notices a server that holds a connection over which nothing moves.
+
+    iperf3 3.12 waits for ever for a client that connects and says nothing, or that vanishes between its parameters and
+    its streams; later ones have hung at the end of a test. None of its own time-outs covers these.
+    """
+
+    def __init__(self) -> None:
+        self._mark: Activity | None = None
+        self._since = 0.0
+
+    def stuck(self, now: Activity, at_s: float) -> bool:
+        """To be told regularly, with the monotonic time."""
+        if self._mark is None or len(now.sockets) <= 1 or _progress(self._mark, now):
+            self._mark, self._since = now, at_s
+        return at_s - self._since >= (LONGEST_TEST_S if now.moved is None else STUCK_S)
+
+
+def _progress(mark: Activity, now: Activity) -> bool:
+    if mark.moved is None or now.moved is None:
+        return mark.sockets != now.sockets
+    return now.moved - mark.moved >= _PROGRESS_BYTES
