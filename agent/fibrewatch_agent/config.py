@@ -24,16 +24,13 @@ MAX_TARGETS = 200  # wire.Status.lost_targets
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 _RESERVED_TESTS = frozenset(name for name, probe in PROBES.items() if probe.mode == "event") | {"once"}
 
-Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
-InterfaceName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,15}\Z")]  # the kernel's IFNAMSIZ
-
 
 class Identity(Struct, frozen=True, kw_only=True):
     """[agent]: who this box is, and the folder that it keeps its state in."""
 
-    territory: Id
-    site: Id
-    name: Id
+    territory: str
+    site: str
+    name: str
     state_dir: Path = Path("/var/lib/fibrewatch-agent")
 
 
@@ -86,7 +83,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     probe: str
     targets: tuple[str, ...] = ()
     every_s: Annotated[Duration, Meta(ge=0.001, le=7 * 86400)] | None = field(default=None, name="every")
-    interface: InterfaceName | None = None
+    interface: str | None = None
     family: Literal[4, 6] | None = None
     params: dict[str, Any] = {}
 
@@ -185,7 +182,7 @@ def valid_label(text: str) -> bool:
 
 
 def valid_interface(text: str) -> bool:
-    """Whether it can be an interface's name, as `InterfaceName`."""
+    """Whether it can be an interface's name (IFNAMSIZ) and a label."""
     return valid_label(text) and len(text) <= 15
 
 
@@ -196,6 +193,7 @@ class _Checker:
         self.file = file
 
     def check(self, parsed: _File) -> AgentConfig:
+        self._identity(parsed.agent)
         self._names("targets", parsed.targets)
         self._names("tests", parsed.tests)
         if len(parsed.targets) > MAX_TARGETS:
@@ -219,6 +217,8 @@ class _Checker:
 
     def _plans_of(self, name: str, entry: Entry, targets: Mapping[str, TargetConfig]) -> Iterator[Plan]:
         place = f"tests.{name}"
+        if entry.interface is not None and not valid_interface(entry.interface):
+            self._fail(f"{place}.interface", f"{entry.interface!r} is not an interface's name")
         probe = probe_type(entry.probe, self.file, f"{place}.probe")
         params = build(entry.params, probe.params, self.file, f"{place}.params")
         every_s = self._every(probe, entry, f"{place}.every")
@@ -248,7 +248,7 @@ class _Checker:
 
     def _targets(self, probe: ProbeType, entry: Entry, targets: Mapping[str, TargetConfig], place: str) -> None:
         if not entry.targets and needs_target(probe.name):
-            self._fail(place, f"{probe.name} needs a target")
+            self._fail(place, f"missing: {probe.name} needs a target")
         for position, name in enumerate(entry.targets):
             if name not in targets:
                 self._fail(place, f"{name!r}: no such target{nearest(name, targets)}")
@@ -257,6 +257,11 @@ class _Checker:
             found = _address_family(targets[name].address)
             if entry.family and found and found != entry.family:
                 self._fail(place, f"{name!r} is {targets[name].address}, IPv{found}, but family is {entry.family}")
+
+    def _identity(self, who: Identity) -> None:
+        for place in ("territory", "site", "name"):
+            if not re.fullmatch(ID_PATTERN, getattr(who, place)):
+                self._fail(f"agent.{place}", f"{getattr(who, place)!r} is not an id of 1 to 20 of a-z, 0-9, -")
 
     def _names(self, place: str, table: Mapping[str, object]) -> None:
         for name in table:

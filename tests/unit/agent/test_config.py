@@ -1,0 +1,156 @@
+"""Each rule of the agent's config has a bad file, and its exact message."""
+
+from pathlib import Path
+
+import pytest
+
+from fibrewatch.errors import ConfigError
+from fibrewatch.results import ping, throughput
+from fibrewatch.wire import AgentId
+from fibrewatch_agent.config import BrokerConfig, ClockConfig, SpoolConfig, TlsConfig, load_config
+
+BAD = Path(__file__).parent / "bad_configs"
+EXAMPLE = Path(__file__).parents[3] / "deploy/agent.example.toml"
+
+MESSAGES = {
+    "bad_id": "agent.site: 'Cargo 12' is not an id of 1 to 20 of a-z, 0-9, -",
+    "bad_interface": "tests.wan.interface: 'the very long interface' is not an interface's name",
+    "bad_param": "tests.wan.params.intervall: no such key (did you mean interval?)",
+    "bad_port": "broker.port: 70000: expected `int` <= 65535",
+    "bad_target_name": "targets: 'the gateway' is not a name of 1 to 63 letters, digits, _ . : -",
+    "bad_test_name": "tests: 'ping/v4' is not a name of 1 to 63 letters, digits, _ . : -",
+    "bad_unit": "spool.max_age: '30 days': no such unit; duration takes ms, s, min, h, d",
+    "duplicate_target": "tests.wan.targets: 'gateway' is listed twice",
+    "event_probe": "tests.drops.probe: 'spool' is written by the agent itself and can't be scheduled",
+    "no_broker": "broker is missing",
+    "no_period": 'tests.download.every: missing: how often throughput runs, such as "1 h"',
+    "no_such_family": "tests.wan.family: 5: invalid enum value 5; one of 4, 6",
+    "no_target": "tests.wan.targets: missing: ping needs a target",
+    "no_unit": 'broker.keepalive: 10 has no unit: write it as "60 s"',
+    "not_toml": "not TOML: Expected ']' at the end of a table declaration (at line 1, column 7)",
+    "param_missing": "tests.download.params: direction is missing",
+    "param_out_of_range": "tests.wan.params.dscp: 64: expected `int` <= 63",
+    "reserved_test_name": "tests: 'spool' is reserved for the agent's own measurements",
+    "small_spool": "spool.max_size: 1000: expected `int` >= 1048576",
+    "target_without_role": "targets.gateway: role is missing",
+    "tls_without_key": "broker.tls: key is missing: certificate and key go together",
+    "unknown_key": "agent.nmae: no such key (did you mean name?)",
+    "unknown_probe": "tests.wan.probe: 'pign': no such probe (did you mean ping?); one of ping, throughput",
+    "unknown_role": "targets.gateway.role: 'gatway': invalid enum value 'gatway' (did you mean gateway?); "
+    "one of gateway, access, operator, neutral, responder, service",
+    "unknown_table": "spol: no such key (did you mean spool?)",
+    "unknown_target": "tests.wan.targets: 'gatway': no such target (did you mean gateway?)",
+    "window_not_in_minute": "tests.wan.every: a window of 45 s does not divide the minute (did you mean 60 s?)",
+    "wrong_family": "tests.wan.targets: 'gateway' is 192.0.2.1, IPv4, but family is 6",
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in BAD.glob("*.toml")))
+def test_bad_file_is_refused_with_file_place_value_and_nearest_word(name: str) -> None:
+    path = BAD / f"{name}.toml"
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == f"{path}: {MESSAGES[name]}"
+    assert caught.value.file == str(path)
+
+
+def test_every_message_has_its_file() -> None:
+    assert set(MESSAGES) == {path.stem for path in BAD.glob("*.toml")}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "agent.toml"
+    path.write_text(text)
+    return path
+
+
+MINIMAL = """
+[agent]
+territory = "paris"
+site = "cargo"
+name = "box-01"
+[broker]
+host = "broker.example.net"
+"""
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file or directory$"):
+        load_config(tmp_path / "nowhere.toml")
+
+
+def test_minimal_file_takes_the_defaults(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL))
+    assert config.agent == AgentId("paris", "cargo", "box-01")
+    assert config.state_dir == Path("/var/lib/fibrewatch-agent")
+    assert config.broker == BrokerConfig(host="broker.example.net", port=1883, keepalive_s=10.0)
+    assert config.clock == ClockConfig(trusted=False, hold_s=600.0)
+    assert config.spool == SpoolConfig(max_bytes=256 * 2**20, max_age_s=30 * 86400.0)
+    assert config.plans == ()
+
+
+def test_tls_moves_the_port_unless_it_is_set(tmp_path: Path) -> None:
+    tls = '[broker.tls]\nca = "/ca.pem"\n'
+    broker = load_config(write(tmp_path, MINIMAL + tls)).broker
+    assert (broker.port, broker.tls) == (8883, TlsConfig(ca=Path("/ca.pem")))
+    assert load_config(write(tmp_path, f"{MINIMAL}port = 1234\n{tls}")).broker.port == 1234
+
+
+def test_test_becomes_one_plan_for_each_target(tmp_path: Path) -> None:
+    text = """
+[targets.gateway]
+address = "192.0.2.1"
+role = "gateway"
+[targets.far]
+address = "far.example.net"
+role = "neutral"
+[tests.wan]
+probe = "ping"
+targets = ["gateway", "far"]
+every = "10 s"
+interface = "eth0"
+family = 4
+[tests.wan.params]
+interval = "200 ms"
+"""
+    first, second = load_config(write(tmp_path, MINIMAL + text)).plans
+    assert (first.key, second.key) == ("wan/gateway", "wan/far")
+    assert (first.address, second.address) == ("192.0.2.1", "far.example.net")
+    assert first.target is not None
+    assert (first.target.role, first.interface, first.family, first.every_s) == ("gateway", "eth0", 4, 10.0)
+    assert first.params == ping.Params(interval_s=0.2)
+
+
+def test_window_is_a_minute_unless_set(tmp_path: Path) -> None:
+    text = (
+        '[targets.gateway]\naddress = "192.0.2.1"\nrole = "gateway"\n'
+        '[tests.wan]\nprobe = "ping"\ntargets = ["gateway"]\n'
+    )
+    assert load_config(write(tmp_path, MINIMAL + text)).plans[0].every_s == 60
+
+
+def test_more_targets_than_a_status_can_name_are_refused(tmp_path: Path) -> None:
+    targets = "".join(f'[targets.t{i}]\naddress = "192.0.2.1"\nrole = "neutral"\n' for i in range(201))
+    with pytest.raises(ConfigError, match="targets: 201 targets, 200 at most$"):
+        load_config(write(tmp_path, MINIMAL + targets))
+
+
+def test_more_tests_than_an_inventory_can_hold_are_refused(tmp_path: Path) -> None:
+    names = [f"t{i}" for i in range(101)]
+    targets = "".join(f'[targets.{name}]\naddress = "192.0.2.1"\nrole = "neutral"\n' for name in names)
+    tests = "".join(f'[tests.p{i}]\nprobe = "ping"\ntargets = {names}\n' for i in range(5))
+    with pytest.raises(ConfigError, match=r"tests: 505 tests \(each target counts\), 500 at most$"):
+        load_config(write(tmp_path, MINIMAL + targets + tests))
+
+
+def test_shipped_example_is_good() -> None:
+    config = load_config(EXAMPLE)
+    assert [plan.key for plan in config.plans] == [
+        "ping/gateway",
+        "ping/operator-dns",
+        "ping/responder",
+        "ping-v6/responder",
+        "download/responder",
+        "upload/responder",
+    ]
+    assert config.plans[-1].params == throughput.Params(direction="up")
