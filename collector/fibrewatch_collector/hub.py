@@ -1,0 +1,157 @@
+"""What the collector knows right now: fed by what comes in and by the clock, read by metrics, API and page. No I/O."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from fibrewatch.results import ProbeType
+from fibrewatch.wire import AgentId, Status
+from fibrewatch.wire import Inventory as Schedule
+from fibrewatch_collector.exposition import Exposition
+from fibrewatch_collector.fleet import AgentFamilies, SiteFamilies
+from fibrewatch_collector.inventory import Inventory, SiteKey
+from fibrewatch_collector.own_metrics import OwnMetrics
+from fibrewatch_collector.sla.binner import Backlog
+from fibrewatch_collector.sla.bins import Vantage
+from fibrewatch_collector.sla.live import SiteState
+from fibrewatch_collector.sla.tracker import Tracker
+from fibrewatch_collector.store import BinState, Committed
+
+
+@dataclass(slots=True)
+class Heard:
+    """The newest status and schedule of a box."""
+
+    status: Status | None = None
+    schedule: Schedule | None = None
+
+
+class Hub:
+    """Not thread-safe: all calls come from the event loop.
+
+    Attributes:
+        inventory: The one in force; replaced by `set_inventory`.
+        states: All sites, as of the last `tick`.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        probes: Mapping[str, ProbeType],
+        own: OwnMetrics,
+        now: Callable[[], float],
+    ) -> None:
+        self.now = now
+        self.own = own
+        self.exposition = Exposition(probes)
+        self.tracker = Tracker(inventory)
+        self.backlog = Backlog(lambda: self.inventory)
+        self.heard: dict[AgentId, Heard] = {}
+        self.states: Mapping[SiteKey, SiteState] = {}
+        self.totals: Mapping[Vantage, Mapping[BinState, int]] = {}
+        self._agents, self._sites = AgentFamilies(), SiteFamilies()
+        self._broker_since: float | None = None
+        self._store_since: float | None = None
+        self._expired = self._refused = 0
+        self.set_inventory(inventory)
+
+    def set_inventory(self, inventory: Inventory) -> None:
+        """Puts an inventory in force; what is no longer in it is forgotten."""
+        self.inventory = inventory
+        self.exposition.set_agents(inventory.agents)
+        self.tracker.set_inventory(inventory)
+        self._sites.set_inventory(inventory)
+        self.heard = {agent: self.heard.get(agent) or Heard() for agent in inventory.agents}
+        self.own.sites.set(len(inventory.sites))
+        self.own.agents.set(len(inventory.agents))
+        self.tick()
+
+    # ---- what comes in
+
+    def committed(self, done: Committed) -> None:
+        """Runs that are now in the store."""
+        now = self.now()
+        for agent, run in done.stored:
+            self.exposition.add(agent, run, now)
+            self.tracker.add(agent, run, now)
+            self.backlog.mark(agent, run)
+
+    def status(self, agent: AgentId, status: Status) -> None:
+        """What a box says of itself, or its last will."""
+        if (heard := self.heard.get(agent)) is not None:
+            heard.status = status
+            self.tracker.set_status(agent, status, self.now())
+            self._agents.set_status(agent, status)
+
+    def schedule(self, agent: AgentId, schedule: Schedule) -> None:
+        """What a box was told to do."""
+        if (heard := self.heard.get(agent)) is not None:
+            heard.schedule = schedule
+            self.exposition.set_schedule(agent, schedule)
+            self.tracker.set_schedule(agent, schedule)
+            self.backlog.set_schedule(agent, schedule)
+
+    def set_broker(self, up: bool) -> None:
+        """Whether the collector hears the boxes."""
+        self._broker_since = _since(self._broker_since, up, self.now())
+        self.own.broker_up.set(up)
+
+    def set_store(self, up: bool) -> None:
+        """Whether the store takes what it is given."""
+        self._store_since = _since(self._store_since, up, self.now())
+        self.own.store_up.set(up)
+
+    # ---- what follows
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the collector can't do its work; empty when it can."""
+        broker = ["the broker is not connected"] if self._broker_since is None else []
+        return broker + (["the store takes nothing"] if self._store_since is None else [])
+
+    @property
+    def listening_since(self) -> float | None:
+        """Since when both broker and store are there, UTC seconds; None while one is not."""
+        if self._broker_since is None or self._store_since is None:
+            return None
+        return max(self._broker_since, self._store_since)
+
+    def tick(self) -> None:
+        """Lets time pass: once a second, and after every change that must be seen at once."""
+        now, listening = self.now(), self.listening_since
+        self.exposition.expire(now)
+        self.states = self.tracker.evaluate(now, listening)
+        self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
+        self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
+        self.own.series.set(self.exposition.series())
+        self.own.expired.inc(self.exposition.expired - self._expired)
+        self.own.refused_series.inc(self.exposition.refused - self._refused)
+        self._expired, self._refused = self.exposition.expired, self.exposition.refused
+
+    def set_totals(self, totals: Mapping[Vantage, Mapping[BinState, int]]) -> None:
+        """The bins of the last 24 hours."""
+        self.totals = {vantage: counts for vantage, counts in totals.items() if vantage[:2] in self.inventory.sites}
+        self._sites.set_bins(self.totals)
+
+    def up(self, agent: AgentId) -> bool:
+        """Whether a box is online and heard; while the collector can't hear, what was known last."""
+        return not self.tracker.silent(agent, self.now(), self.listening_since or self.now())
+
+    def last_result(self, site: SiteKey) -> float | None:
+        """End of the newest run of a site's boxes, UTC seconds."""
+        found = self.inventory.sites.get(site)
+        ends = [self.exposition.last_result(agent) for agent in self.inventory.agents_of(found)] if found else []
+        return max((end for end in ends if end is not None), default=None)
+
+    def metrics(self) -> Iterator[bytes]:
+        """The text format, a family or two at a time: a family of a big fleet has megabytes."""
+        for owner in (self._sites, self._agents, self.exposition):
+            for family in owner.families():
+                if text := family.text():
+                    yield text.encode()
+        yield self.own.text()
+
+
+def _since(since: float | None, up: bool, now: float) -> float | None:
+    if not up:
+        return None
+    return since if since is not None else now

@@ -1,0 +1,1 @@
+"""Metrics, health, API and the live page over HTTP."""

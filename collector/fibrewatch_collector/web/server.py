@@ -1,0 +1,150 @@
+"""The HTTP side: routes over the hub and the store, which is read in threads and under a deadline."""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from fibrewatch.errors import StoreError
+from fibrewatch_collector.families import CONTENT_TYPE
+from fibrewatch_collector.hub import Hub
+from fibrewatch_collector.store import Store
+from fibrewatch_collector.web import query, views
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+READ_TIMEOUT_S = 10.0
+READERS = 4
+GZIP_LEVEL = 1
+COMPRESS_FROM_BYTES = 4096
+SCRAPE_TIMEOUT_S = 60.0
+CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+"""The page is one file: nothing is loaded from elsewhere."""
+
+
+class Server:
+    """Serves one hub and one store on one address; `start` … `stop`."""
+
+    def __init__(self, hub: Hub, store: Store) -> None:
+        self._hub, self._store = hub, store
+        self._readers = ThreadPoolExecutor(READERS, "http-read")
+        self._page = files(__package__).joinpath("page.html").read_bytes()
+        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=2.0)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listens.
+
+        Raises:
+            OSError: The address can't be had.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Ends all connections."""
+        await self._runner.cleanup()
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[_in_json])
+        app.add_routes(
+            [
+                web.get("/", self._index),
+                web.get("/metrics", self._metrics),
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/api/v1/sites", self._sites),
+                web.get("/api/v1/agents", self._agents),
+                web.get("/api/v1/measurements", self._measurements),
+            ]
+        )
+        return app
+
+    async def _index(self, _: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": CONTENT_POLICY}
+        return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=headers)
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        problems = self._hub.problems
+        text = "".join(f"{each}\n" for each in problems or ["ready"])
+        return web.Response(text=text, status=503 if problems else 200)
+
+    async def _sites(self, request: web.Request) -> web.Response:
+        return _json(request, views.sites(self._hub))
+
+    async def _agents(self, request: web.Request) -> web.Response:
+        return _json(request, views.agents(self._hub))
+
+    async def _measurements(self, request: web.Request) -> web.Response:
+        where, after, limit = query.page(request.query)
+        rows = await self._read(lambda: self._store.measurements(where, after, limit))
+        return _json(request, views.measurements(rows, limit))
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await loop.run_in_executor(self._readers, work)
+        except TimeoutError as e:
+            raise StoreError(f"the store did not answer within {READ_TIMEOUT_S:g} s") from e
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        """Family by family, so that other work gets its turn and no second copy of it all is made."""
+        response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
+        packer = None
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+            response.headers["Content-Encoding"] = "gzip"
+        try:
+            async with asyncio.timeout(SCRAPE_TIMEOUT_S):
+                await response.prepare(request)
+                for chunk in self._hub.metrics():
+                    await response.write(await asyncio.to_thread(packer.compress, chunk) if packer else chunk)
+                await response.write_eof(packer.flush() if packer else b"")
+        except TimeoutError:
+            log.warning("a scrape was given up: its reader took nothing for %d s", SCRAPE_TIMEOUT_S)
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+
+def _json(request: web.Request, answer: msgspec.Struct, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(answer)
+    response = web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    if len(body) >= COMPRESS_FROM_BYTES:
+        response.enable_compression()
+    return response
+
+
+@web.middleware
+async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors of the API as one line of JSON; nothing but a fault of ours is a 500."""
+    try:
+        return await handler(request)
+    except query.QueryError as e:
+        return _problem(request, 400, str(e))
+    except web.HTTPException as e:
+        return _problem(request, e.status, f"{request.method} {request.path[:100]}: {e.reason}")
+    except StoreError as e:
+        log.warning("a request was not answered path=%s: %s", request.path, e)
+        return _problem(request, 503, str(e))
+
+
+def _problem(request: web.Request, status: int, text: str) -> web.Response:
+    return _json(request, views.Problem(error=text), status)
