@@ -29,6 +29,7 @@ from fibrewatch_agent.icmp_socket import interface_index
 
 log = logging.getLogger(__name__)
 
+NEEDS_TARGET = True
 LOSSES_UNTIL_LOST = 3
 STOP_GRACE_S = 1.0
 

@@ -12,6 +12,7 @@ from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.conditions import link_speed, route_interface
 from fibrewatch_agent.iperf3 import Interval, Report, Run, Sum
 
+NEEDS_TARGET = True
 _MARGIN_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
 _BUSY = frozenset({"busy", "refused"})

@@ -131,7 +131,7 @@ def test_window_is_a_minute_unless_set(tmp_path: Path) -> None:
 
 def test_more_targets_than_a_status_can_name_are_refused(tmp_path: Path) -> None:
     targets = "".join(f'[targets.t{i}]\naddress = "192.0.2.1"\nrole = "neutral"\n' for i in range(201))
-    with pytest.raises(ConfigError, match="targets: 201 targets, 200 at most$"):
+    with pytest.raises(ConfigError, match=r"targets: 201 targets, 200 at most$"):
         load_config(write(tmp_path, MINIMAL + targets))
 
 

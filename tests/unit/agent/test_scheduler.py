@@ -1,6 +1,7 @@
 """When tests run, in virtual time: hours pass in milliseconds."""
 
 import asyncio
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def windowed(monkeypatch: pytest.MonkeyPatch, spans: Spans) -> Any:
 
 def overlaps(spans: Spans) -> list[tuple[Any, Any]]:
     ordered = sorted(spans, key=lambda span: span[1])
-    return [(a, b) for a, b in zip(ordered, ordered[1:], strict=False) if b[1] < a[2]]
+    return [(a, b) for a, b in itertools.pairwise(ordered) if b[1] < a[2]]
 
 
 @pytest.mark.parametrize("takes_s", [3.0, 9.0, 19.0, 25.0])
@@ -133,7 +134,7 @@ def test_windows_of_any_divisor_cover_every_moment_once(tmp_path: Path, windowed
         bench = Bench(tmp_path)
         await bench.schedule([plan(windowed, every_s=every_s)], 300)
         covered = sorted((m.started_at.timestamp(), m.duration_s) for m in bench.stored)
-        for (start, length), (following, _) in zip(covered, covered[1:], strict=False):
+        for (start, length), (following, _) in itertools.pairwise(covered):
             assert following == pytest.approx(start + length, abs=1e-5)
         assert sum(length for _, length in covered) == pytest.approx(300, abs=0.01)
 
@@ -233,7 +234,7 @@ names = st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, ma
 @given(names, names, st.sampled_from([60.0, 600.0, 3600.0]))
 def test_fifty_boxes_never_start_together(territory: str, test: str, every_s: float) -> None:
     phases = sorted(schedule.phase(f"{territory}/site-{i:02}/box-01", test, every_s) for i in range(50))
-    gaps = [b - a for a, b in zip(phases, phases[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(phases)]
     assert min(gaps) > 0
     tenths = Counter(int(phase / every_s * 10) for phase in phases)
     assert max(tenths.values()) <= 20  # more than 20 of 50 in a tenth: once in 10^8
