@@ -1,42 +1,125 @@
-"""A collector's HTTP API, asked."""
+"""A collector's HTTP API, asked: of its answers only what is used here is read."""
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
 
 import aiohttp
+import msgspec
+from msgspec import Struct
 
 from fibrewatch.errors import FibrewatchError
+from fibrewatch.measurement import AnyMeasurement
+from fibrewatch.wire import SpoolState
 
 TIMEOUT_S = 10.0
+T = TypeVar("T")
 
 
 class ApiError(FibrewatchError):
     """The collector does not answer as it should."""
 
 
+class Uplink(Struct, frozen=True, kw_only=True):
+    """Of a site; `minutes` of the last 24 hours by state: A, U, N."""
+
+    id: str
+    state: str | None
+    minutes: Mapping[str, int]
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """A site and how it stands."""
+
+    territory: str
+    site: str
+    name: str
+    state: str
+    cause: str | None
+    since: datetime | None
+    uplinks: list[Uplink]
+
+
+class Latest(Struct, frozen=True, kw_only=True):
+    """The newest run of a test; `values` in base units by field."""
+
+    probe: str
+    test: str
+    target: str
+    ended_at: datetime
+    outcome: str
+    error: str | None
+    values: Mapping[str, float]
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """A box and what it last said."""
+
+    territory: str
+    site: str
+    agent: str
+    spool: SpoolState | None
+    latest: list[Latest]
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """A measurement of the store."""
+
+    row: int
+    measurement: AnyMeasurement
+
+
+class _Sites(Struct):
+    sites: list[Site]
+
+
+class _Agents(Struct):
+    agents: list[Agent]
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Measurements; `next` is `after` for the next page, None on the last one."""
+
+    measurements: list[Stored]
+    next: int | None
+
+
 class Api:
-    """GET requests to one collector, over one session."""
+    """GET requests to one collector; every method raises ApiError when there is no good answer."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url, self._session = url.rstrip("/"), session
 
-    async def json(self, path: str, **query: str) -> Any:
-        """What the collector says at a path.
+    async def sites(self) -> list[Site]:
+        """All of them."""
+        return (await self._read("/api/v1/sites", _Sites)).sites
 
-        Raises:
-            ApiError: Nobody answers, or it is not JSON.
-        """
-        return await self._get(path, query, as_text=False)
+    async def agents(self) -> list[Agent]:
+        """All of them."""
+        return (await self._read("/api/v1/agents", _Agents)).agents
+
+    async def measurements(self, probe: str, after: int = 0) -> Page:
+        """A page of one probe's."""
+        return await self._read(f"/api/v1/measurements?probe={probe}&after={after}&limit=1000", Page)
 
     async def text(self, path: str) -> str:
-        """The body at a path, such as /metrics; raises ApiError as `json` does."""
-        return str(await self._get(path, {}, as_text=True))
+        """The body at a path, such as /metrics."""
+        return (await self._get(path)).decode()
 
-    async def _get(self, path: str, query: dict[str, str], *, as_text: bool) -> Any:
+    async def _read(self, path: str, kind: type[T]) -> T:
+        body = await self._get(path)
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+            raise ApiError(f"{self.url}{path}: {e}") from e
+
+    async def _get(self, path: str) -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
-            async with self._session.get(f"{self.url}{path}", params=query, timeout=timeout) as answer:
-                if answer.status != 200:
-                    raise ApiError(f"{self.url}{path}: HTTP status {answer.status}")
-                return await answer.text() if as_text else await answer.json()
+            async with self._session.get(f"{self.url}{path}", timeout=timeout) as answer:
+                body = await answer.read()
         except (aiohttp.ClientError, TimeoutError, ValueError) as e:
-            raise ApiError(f"{self.url}{path}: {e or type(e).__name__}") from e
+            raise ApiError(f"{self.url}{path}: {str(e) or 'no answer'}") from e
+        if answer.status != 200:
+            raise ApiError(f"{self.url}{path}: HTTP status {answer.status}")
+        return body

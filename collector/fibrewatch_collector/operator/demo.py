@@ -163,7 +163,7 @@ class _Demo:
             while (left := LOOK_EVERY_S if end is None else end - time.monotonic()) > 0:
                 await self._pause(min(LOOK_EVERY_S, left))
                 try:
-                    overview = await observe.look(api)
+                    overview = view.Overview(sites=await api.sites(), agents=await api.agents())
                 except ApiError:
                     continue  # it may be busy; whether it is gone the next pause tells
                 if live is not None:

@@ -1,43 +1,31 @@
-"""What the demo shows: pure text and tables from what the collector's API said."""
+"""What is shown of a collector: pure text and tables from what its API said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fibrewatch.measurement import AnyMeasurement
-from fibrewatch.metric import Field
 from fibrewatch.results import PROBES
+from fibrewatch_collector.operator.api import Agent, Latest, Site
 
 SHOWN_FIELDS = 3
 _STATE_STYLES = {"up": "green", "degraded": "yellow", "down": "red", "unreachable": "red"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SiteRow:
-    """A site; `minutes` are those in each state of its bins, A, U and N."""
-
-    name: str
-    state: str
-    cause: str | None
-    minutes: Mapping[str, int]
-
-    @property
-    def counted(self) -> str:
-        """`A 3 · U 0 · N 1`: minutes."""
-        return " · ".join(f"{state} {self.minutes.get(state, 0)}" for state in "AUN")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """One look at a collector: its sites, the newest measurement of each test and target, each box's spool."""
+    """One look at a collector."""
 
-    sites: Sequence[SiteRow]
-    newest: Sequence[AnyMeasurement]
-    spools: Mapping[str, int | None]
+    sites: Sequence[Site]
+    agents: Sequence[Agent]
+
+    def newest(self) -> Iterator[Latest]:
+        """The newest run of each test of all boxes."""
+        return (run for agent in self.agents for run in agent.latest)
 
 
 def quantity(value: float, unit: str) -> str:
@@ -51,55 +39,57 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:g} {unit}".strip()
 
 
-def told(run: AnyMeasurement) -> str:
-    """What a measurement says in a few words: its first graded gauges, or why there are none."""
+def told(run: Latest) -> str:
+    """What a run says in a few words: its first graded gauges, or why there are none."""
+    if run.outcome != "ok":
+        return f"{run.outcome}: {run.error}" if run.error else run.outcome
     probe = PROBES.get(run.probe)
     graded = [field for field in probe.fields if field.metric.better and field.metric.kind == "gauge"] if probe else []
-    values = [text for field in graded if (text := _value(run, field))][:SHOWN_FIELDS]
-    words = ", ".join(values)
-    return words if run.outcome == "ok" else f"{run.outcome}: {run.error or words}"
+    measured = [field for field in graded if field.name in run.values][:SHOWN_FIELDS]
+    return ", ".join(f"{field.name} {quantity(run.values[field.name], field.metric.unit)}" for field in measured)
 
 
-def _value(run: AnyMeasurement, field: Field) -> str | None:
-    value = getattr(run.result, field.name, None)
-    return None if value is None else f"{field.name} {quantity(value, field.metric.unit)}"
+def minutes(site: Site) -> str:
+    """`fibre A 3 U 0 N 1`, of each uplink."""
+    return "; ".join(
+        f"{uplink.id} {' '.join(f'{state} {uplink.minutes.get(state, 0)}' for state in 'AUN')}"
+        for uplink in site.uplinks
+    )
 
 
-def where(run: AnyMeasurement) -> str:
-    """`target (address)`."""
-    if run.target is None:
-        return ""
-    return f"{run.target.name} ({run.target.address})" if run.target.address else run.target.name
+def sites_table(sites: Sequence[Site], *, plain: bool = False) -> Table:
+    """A row for each site; `plain` for a pipe: no frame."""
+    table = Table(box=None if plain else box.ROUNDED, pad_edge=not plain)
+    for head in ("site", "state", "cause", "since (UTC)", "minutes of the last day"):
+        table.add_column(head, no_wrap=plain)
+    for site in sites:
+        state = Text(site.state, _STATE_STYLES.get(site.state, ""))
+        since = site.since.strftime("%Y-%m-%d %H:%M:%S") if site.since else ""
+        table.add_row(f"{site.territory}/{site.site}", state, site.cause or "", since, minutes(site))
+    return table
 
 
 def tables(overview: Overview, page: str) -> RenderableType:
     """The live view in a terminal."""
-    sites = Table(title="Sites", title_justify="left")
-    for head in ("site", "state", "cause", "minutes"):
-        sites.add_column(head)
-    for site in overview.sites:
-        state = Text(site.state, _STATE_STYLES.get(site.state, ""))
-        sites.add_row(site.name, state, site.cause or "", site.counted)
-    results = Table(title="Newest results", title_justify="left")
-    for head in ("probe", "test", "target", "result", "at (UTC)"):
+    results = Table(box=box.ROUNDED)
+    for head in ("probe", "test", "target", "newest result", "at (UTC)"):
         results.add_column(head)
-    for run in overview.newest:
-        results.add_row(run.probe, run.test, where(run), told(run), _clock(run.started_at))
-    return Group(sites, results, f"{spool_line(overview)}   page {page}   Ctrl-C stops")
+    for run in overview.newest():
+        results.add_row(run.probe, run.test, run.target, told(run), _clock(run.ended_at))
+    return Group(sites_table(overview.sites), results, f"{spools(overview)}   page {page}   Ctrl-C stops")
 
 
-def spool_line(overview: Overview) -> str:
+def spools(overview: Overview) -> str:
     """How many measurements wait in the boxes."""
-    depths = (f"{agent} {'?' if depth is None else depth}" for agent, depth in overview.spools.items())
-    return f"spool depth: {', '.join(depths) or '?'}"
+    depths = (f"{agent.agent} {agent.spool.depth if agent.spool else '?'}" for agent in overview.agents)
+    return f"spool depth: {', '.join(depths)}"
 
 
 def lines(overview: Overview, before: dict[str, str]) -> list[str]:
     """The same for a pipe or a log: what says something else than in `before`, which is brought up to date."""
-    now = {f"site {site.name}": f"{site.state}{f' ({site.cause})' if site.cause else ''}" for site in overview.sites}
-    now |= {
-        f"{run.probe} {run.test} {where(run)}": f"{told(run)} at {_clock(run.started_at)}" for run in overview.newest
-    }
+    now = {f"site {each.site}": f"{each.state}{f' ({each.cause})' if each.cause else ''}" for each in overview.sites}
+    for run in overview.newest():
+        now[f"{run.probe} {run.test} {run.target}"] = f"{told(run)} at {_clock(run.ended_at)}"
     new = [f"{what}: {word}" for what, word in now.items() if before.get(what) != word]
     before.update(now)
     return new

@@ -6,31 +6,32 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fibrewatch.measurement import AnyMeasurement, Measurement, Target
-from fibrewatch.results import ping, throughput
+from fibrewatch.wire import SpoolState
 from fibrewatch_collector.operator import view
+from fibrewatch_collector.operator.api import Agent, Latest, Site, Uplink
 
 AT = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 
 
-def measurement(**changes: Any) -> AnyMeasurement:
+def latest(**changes: Any) -> Latest:
     content: dict[str, Any] = {
         "probe": "ping",
         "test": "ping",
-        "target": Target(name="near", role="operator", address="127.0.0.2"),
-        "started_at": AT,
-        "boottime_s": 1.0,
-        "boot": "0123abcd",
-        "duration_s": 10.0,
+        "target": "near",
+        "ended_at": AT,
         "outcome": "ok",
-        "result": ping.Result(sent=10, lost=1, deadline=2.0, loss_ratio=0.1, rtt_min=0.000021, rtt_p50=0.00004),
+        "error": None,
+        "values": {"sent": 10, "lost": 1, "deadline": 2.0, "loss_ratio": 0.1, "rtt_min": 0.000021, "rtt_p50": 0.00004},
     }
-    return Measurement(**(content | changes))
+    return Latest(**(content | changes))
 
 
-def overview(state: str = "up", *newest: AnyMeasurement) -> view.Overview:
-    site = view.SiteRow(name="demo/loopback", state=state, cause=None, minutes={"A": 3, "N": 1})
-    return view.Overview(sites=[site], newest=newest, spools={"box-01": 2})
+def overview(state: str, *newest: Latest) -> view.Overview:
+    uplink = Uplink(id="fibre", state="A", minutes={"A": 3, "N": 1})
+    site = Site(territory="demo", site="loop", name="Loop", state=state, cause=None, since=None, uplinks=[uplink])
+    spool = SpoolState(state="ok", depth=2, size_bytes=0, dropped=0)
+    agent = Agent(territory="demo", site="loop", agent="box-01", spool=spool, latest=list(newest))
+    return view.Overview(sites=[site], agents=[agent])
 
 
 @pytest.mark.parametrize(
@@ -48,36 +49,35 @@ def test_quantities_are_told_in_units_for_people(value: float, unit: str, text: 
 
 
 def test_a_ping_is_told_by_its_loss_and_round_trips() -> None:
-    assert view.told(measurement()) == "loss_ratio 10.0 %, rtt_min 0.021 ms, rtt_p50 0.040 ms"
+    assert view.told(latest()) == "loss_ratio 10.0 %, rtt_min 0.021 ms, rtt_p50 0.040 ms"
 
 
 def test_a_throughput_is_told_by_its_goodput() -> None:
-    result = throughput.Result(direction="down", streams=1, goodput=12.5e6)
-    assert view.told(measurement(probe="throughput", result=result)) == "goodput 100.0 Mbit/s"
+    assert view.told(latest(probe="throughput", values={"goodput": 12.5e6})) == "goodput 100.0 Mbit/s"
 
 
 def test_a_failure_is_told_by_its_error() -> None:
-    assert view.told(measurement(outcome="failed", error="refused", result=None)) == "failed: refused"
+    assert view.told(latest(outcome="failed", error="refused", values={})) == "failed: refused"
 
 
 def test_an_unknown_probe_is_told_without_values() -> None:
-    assert view.told(measurement(probe="odd", result={"x": 1})) == ""
+    assert view.told(latest(probe="odd", values={"x": 1})) == ""
 
 
 def test_lines_tell_only_what_is_new() -> None:
     before: dict[str, str] = {}
-    assert view.lines(overview("up", measurement()), before) == [
-        "site demo/loopback: up",
-        "ping ping near (127.0.0.2): loss_ratio 10.0 %, rtt_min 0.021 ms, rtt_p50 0.040 ms at 12:00:10",
+    assert view.lines(overview("up", latest()), before) == [
+        "site loop: up",
+        "ping ping near: loss_ratio 10.0 %, rtt_min 0.021 ms, rtt_p50 0.040 ms at 12:00:10",
     ]
-    assert view.lines(overview("up", measurement()), before) == []
-    assert view.lines(overview("down", measurement()), before) == ["site demo/loopback: down"]
-    assert view.lines(overview("up", measurement()), before) == ["site demo/loopback: up"]
+    assert view.lines(overview("up", latest()), before) == []
+    assert view.lines(overview("down", latest()), before) == ["site loop: down"]
+    assert view.lines(overview("up", latest()), before) == ["site loop: up"]
 
 
 def test_the_table_shows_state_minutes_results_spool_and_page() -> None:
     console = Console(width=160)
     with console.capture() as shown:
-        console.print(view.tables(overview("up", measurement()), "http://127.0.0.1:8480/"))
-    for text in ("demo/loopback", "up", "A 3 · U 0 · N 1", "near (127.0.0.2)", "box-01 2", "http://127.0.0.1:8480/"):
+        console.print(view.tables(overview("up", latest()), "http://127.0.0.1:8480/"))
+    for text in ("demo/loop", "up", "fibre A 3 U 0 N 1", "near", "box-01 2", "http://127.0.0.1:8480/"):
         assert text in shown.get()
