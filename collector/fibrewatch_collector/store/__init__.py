@@ -175,6 +175,9 @@ class Store(Protocol):
     def commit(self, deliveries: Sequence[Delivery]) -> Committed:
         """Stores batches in one durable transaction; when it returns, they survive a power cut."""
 
+    def check(self) -> None:
+        """Writes something small, durably: raises StoreError where that can't be done."""
+
     def measurements(self, where: Filter, after: int, limit: int) -> list[Stored]:
         """A page in the order of arrival: rows above `after`, at most `limit`."""
 

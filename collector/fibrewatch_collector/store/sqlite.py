@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -73,6 +74,10 @@ class SqliteStore:
         done = transaction.finish()
         self._marked |= rows.newly_marked
         return done
+
+    def check(self) -> None:
+        """See Store."""
+        self._write(lambda: self._db.execute("INSERT OR REPLACE INTO meta VALUES ('checked', ?)", (int(time.time()),)))
 
     def save_bins(self, bins: Sequence[Bin]) -> None:
         """See Store."""

@@ -1,0 +1,340 @@
+"""MQTT in: payloads of known agents go to the writer, and what it has committed is acknowledged.
+
+The collector's own retained status is its last will as well, and an MQTT connection has only one: the first territory's
+rides on the connection that ingests, each further territory has a small connection of its own.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import aiomqtt
+from msgspec import Struct
+
+from fibrewatch import wire
+from fibrewatch.errors import StoreError, WireError
+from fibrewatch.results import PROBES
+from fibrewatch.wire import Ack, AgentId, CollectorStatus, Inventory, Status
+from fibrewatch_collector import admission
+from fibrewatch_collector.acks import PendingAcks
+from fibrewatch_collector.config import Broker, Tls
+from fibrewatch_collector.stats import State, Stats
+from fibrewatch_collector.store import Committed, Delivery, Store
+from fibrewatch_collector.writer import Writer
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 10.0
+_FAREWELL_S = 2.0
+_REFUSED = 0x80  # MQTT 3.1.1 §3.9.3
+_BACKOFF_S, _BACKOFF_MAX_S = 0.25, 15.0
+_ACK_TASKS = 8  # each waits for the broker's answer: so many round trips at once
+_UNKNOWN_REMEMBERED = 50
+
+
+class Events(Struct, frozen=True, kw_only=True):
+    """Who is told what; called on the event loop. `committed` also gets the seconds that the transaction took."""
+
+    committed: Callable[[Committed, float], None] = lambda done, seconds: None
+    status: Callable[[AgentId, Status, float], None] = lambda agent, status, at: None
+    inventory: Callable[[AgentId, Inventory, float], None] = lambda agent, inventory, at: None
+
+
+_NO_EVENTS = Events()
+
+
+class Ingest:
+    """See the module's docstring. Attributes are for reading.
+
+    Attributes:
+        writer: Also does other writes to the store, see `Writer.call`.
+        unknown: The agents not in the inventory heard last.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        store: Store,
+        *,
+        known: Callable[[AgentId], bool],
+        territories: Sequence[str],
+        retention_s: float,
+        version: str,
+        events: Events = _NO_EVENTS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.stats = Stats()
+        self.unknown: deque[AgentId] = deque(maxlen=_UNKNOWN_REMEMBERED)
+        self.writer = Writer(store, self, retention_s=retention_s, clock=clock)
+        self._broker, self._known, self._territories = broker, known, tuple(territories)
+        self._retention_s, self._version, self._events, self._clock = retention_s, version, events, clock
+        self._acks = PendingAcks()
+        self._warned: set[AgentId] = set()
+        self._failing = False
+        self._state_changed, self._retarget = asyncio.Event(), asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        """Until cancelled; then writes what came, says goodbye and returns.
+
+        Raises:
+            ExceptionGroup: With whatever ended the writer's thread, which nothing should.
+        """
+        self._loop = asyncio.get_running_loop()
+        self.writer.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch_writer(), name="ingest-writer")
+                group.create_task(self._connections(), name="ingest-connections")
+        finally:
+            await asyncio.to_thread(self.writer.close)
+
+    def set_territories(self, territories: Sequence[str]) -> None:
+        """After the inventory changed: connects anew where that makes a difference."""
+        if tuple(territories) != self._territories:
+            self._territories = tuple(territories)
+            self._retarget.set()
+
+    async def _watch_writer(self) -> None:
+        await asyncio.wrap_future(self.writer.ended)
+
+    # ---- connections
+
+    async def _connections(self) -> None:
+        while True:
+            self._retarget.clear()
+            async with asyncio.TaskGroup() as group:
+                first, *others = self._territories or (None,)
+                tasks = [group.create_task(self._keep_connected(first, ingesting=True), name="ingest-main")]
+                for each in others:
+                    task = self._keep_connected(each, ingesting=False)
+                    tasks.append(group.create_task(task, name=f"ingest-status-{each}"))
+                await self._retarget.wait()
+                for each_task in tasks:
+                    each_task.cancel()
+
+    async def _keep_connected(self, territory: str | None, *, ingesting: bool) -> None:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self._client(territory) as client:
+                    tries = 0
+                    await self._serve(client, territory, ingesting)
+            except* aiomqtt.MqttError as errors:
+                log.log(logging.WARNING if tries <= 1 else logging.DEBUG, "broker=%s: %s", self._where, _first(errors))
+            finally:
+                if ingesting:
+                    self._set_connected(False)
+            ceiling = min(_BACKOFF_MAX_S, _BACKOFF_S * 2.0 ** min(tries, 10))
+            await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311 full jitter, not a secret
+
+    @property
+    def _where(self) -> str:
+        return f"{self._broker.host}:{self._broker.port}"
+
+    def _client(self, territory: str | None) -> aiomqtt.Client:
+        will, tls = None, self._broker.tls
+        if territory is not None:
+            will = aiomqtt.Will(wire.collector_topic(territory), self._status("offline", None), qos=1, retain=True)
+        client = aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            keepalive=round(self._broker.keepalive_s),
+            will=will,
+            clean_session=True,
+            timeout=_TIMEOUT_S,
+            max_inflight_messages=_ACK_TASKS + 1,
+            queue_type=_inbox(self._on_message),
+            tls_params=_tls_parameters(tls) if tls else None,
+        )
+        client.pending_calls_threshold = 10 * _ACK_TASKS
+        return client
+
+    async def _serve(self, client: aiomqtt.Client, territory: str | None, ingesting: bool) -> None:
+        """Until the connection ends."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_until_disconnected(client), name="ingest-session")
+                if ingesting:
+                    await self._subscribe(client)
+                    for number in range(_ACK_TASKS):
+                        group.create_task(self._acknowledge(client), name=f"ingest-acks-{number}")
+                if territory is not None:
+                    group.create_task(self._announce(client, territory), name="ingest-announce")
+        except asyncio.CancelledError:
+            if territory is not None:
+                await self._say_goodbye(client, territory)
+            raise
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        codes = await client.subscribe(wire.UP_FILTER, qos=1, timeout=_TIMEOUT_S)
+        if any((code if isinstance(code, int) else code.value) >= _REFUSED for code in codes):
+            raise aiomqtt.MqttError(f"subscription to {wire.UP_FILTER} refused")
+        self._set_connected(True)
+        log.info("broker=%s: connected", self._where)
+
+    async def _acknowledge(self, client: aiomqtt.Client) -> None:
+        while True:
+            (agent, stream), through = await self._acks.take()
+            payload = wire.encode(Ack(stream=stream, through=through))
+            await client.publish(wire.down_topic(agent, "ack"), payload, qos=1, timeout=_TIMEOUT_S)
+            self.stats.acks += 1
+
+    # ---- the collector's own status
+
+    def _status(self, state: State, at: datetime | None) -> bytes:
+        return wire.encode(CollectorStatus(state=state, version=self._version, at=at))
+
+    async def _announce(self, client: aiomqtt.Client, territory: str) -> None:
+        """Publishes the state whenever it changes."""
+        topic, said = wire.collector_topic(territory), None
+        while True:
+            changed = self._state_changed
+            if said != self.stats.state:
+                said = self.stats.state
+                payload = self._status(said, datetime.fromtimestamp(self._clock(), UTC))
+                await client.publish(topic, payload, qos=1, retain=True, timeout=_TIMEOUT_S)
+            else:
+                await changed.wait()
+
+    async def _say_goodbye(self, client: aiomqtt.Client, territory: str) -> None:
+        """A clean disconnect doesn't send the last will."""
+        try:
+            payload = self._status("offline", datetime.fromtimestamp(self._clock(), UTC))
+            await client.publish(wire.collector_topic(territory), payload, qos=1, retain=True, timeout=_FAREWELL_S)
+        except aiomqtt.MqttError as e:
+            log.debug("broker=%s: no goodbye: %s", self._where, e)
+
+    def _set_connected(self, connected: bool) -> None:
+        self.stats.connected = connected
+        self._refresh_state()
+
+    def _refresh_state(self) -> None:
+        state: State = "offline"
+        if self.stats.connected:
+            state = "degraded" if self._failing else "online"
+        if state != self.stats.state:
+            self.stats.state = state
+            self._state_changed.set()
+            self._state_changed = asyncio.Event()
+
+    # ---- messages
+
+    def _on_message(self, message: aiomqtt.Message) -> None:
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        try:
+            agent, channel = wire.parse_up_topic(message.topic.value)
+        except WireError as e:
+            self.stats.bad_payloads[e.reason] += 1
+            log.debug("bad topic: %s", e)
+            return
+        if not self._known(agent):
+            self.stats.unknown_agents += 1
+            self.unknown.append(agent)
+            return
+        try:
+            self._on_channel(agent, channel, payload)
+        except WireError as e:
+            self._bad_payload(agent, channel, payload, e)
+
+    def _on_channel(self, agent: AgentId, channel: str, payload: bytes) -> None:
+        now = self._clock()
+        if channel == "results":
+            self.stats.payloads += 1
+            self._offer(admission.delivery(agent, payload, now, self._retention_s))
+        elif channel == "status":
+            self._events.status(agent, wire.decode(payload, Status), now)
+        elif channel == "inventory":
+            self._events.inventory(agent, wire.decode(payload, Inventory), now)
+        elif channel != "renew":
+            raise WireError("channel", f"{channel!r} is not of the contract")
+
+    def _offer(self, delivery: Delivery) -> None:
+        self.stats.received += len(delivery.arrivals)
+        for arrival in delivery.arrivals:
+            if arrival.measurement is not None and arrival.measurement.probe not in PROBES:
+                self.stats.unknown_probes += 1
+        if not self.writer.offer(delivery):
+            self.stats.dropped += len(delivery.arrivals)
+            log.debug("agent=%s: no room for %d measurements", delivery.agent, len(delivery.arrivals))
+
+    def _bad_payload(self, agent: AgentId, channel: str, payload: bytes, error: WireError) -> None:
+        """Counted, told once for each agent, and set aside."""
+        self.stats.bad_payloads[error.reason] += 1
+        level = logging.DEBUG if agent in self._warned else logging.WARNING
+        self._warned.add(agent)
+        log.log(level, "agent=%s channel=%s: bad payload of %d bytes: %s", agent, channel, len(payload), error)
+        self.writer.offer(admission.set_aside(agent, payload, self._clock(), error.reason))
+
+    # ---- what the writer's thread tells
+
+    def committed(self, done: Committed, seconds: float) -> None:
+        """See Listener."""
+        self._on_loop(self._committed, done, seconds)
+
+    def failed(self, error: StoreError) -> None:
+        """See Listener."""
+        self._on_loop(self._failed, error)
+
+    def gave_up(self, delivery: Delivery, error: StoreError) -> None:
+        """See Listener."""
+        self._on_loop(self._gave_up, delivery, error)
+
+    def _on_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _committed(self, done: Committed, seconds: float) -> None:
+        self.stats.add(done, seconds)
+        if self._failing:
+            log.info("the store takes measurements again")
+            self._failing = False
+            self._refresh_state()
+        if done.conflicts:
+            log.error("%d measurements have the number of another one: a copied spool or card?", done.conflicts)
+        self._events.committed(done, seconds)
+        self._acks.add(done.through)
+
+    def _failed(self, error: StoreError) -> None:
+        self.stats.store_failures += 1
+        log.log(logging.DEBUG if self._failing else logging.ERROR, "%s: nothing is acknowledged until it works", error)
+        self._failing = True
+        self._refresh_state()
+
+    def _gave_up(self, delivery: Delivery, error: StoreError) -> None:
+        self.stats.gave_up += len(delivery.arrivals)
+        log.error("agent=%s stream=%s: the store can't take a batch: %s", delivery.agent, delivery.stream, error)
+
+
+async def _until_disconnected(client: aiomqtt.Client) -> None:
+    """Raises MqttError when the connection ends: its queue never has a message, see `_inbox`."""
+    async for _ in client.messages:
+        pass
+
+
+def _inbox(sink: Callable[[aiomqtt.Message], None]) -> type[asyncio.Queue[aiomqtt.Message]]:
+    """A queue that hands each message over at once: aiomqtt's iterator makes a task and a future for every one."""
+
+    class Inbox(asyncio.Queue[aiomqtt.Message]):
+        def put_nowait(self, item: aiomqtt.Message) -> None:
+            sink(item)
+
+    return Inbox
+
+
+def _tls_parameters(tls: Tls) -> aiomqtt.TLSParameters:
+    ca, certificate, key = (None if path is None else str(path) for path in (tls.ca, tls.certificate, tls.key))
+    return aiomqtt.TLSParameters(ca_certs=ca, certfile=certificate, keyfile=key)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error that isn't a group."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
