@@ -112,6 +112,10 @@ async def _broker(broker: BrokerConfig) -> Check:
     where = f"{broker.host}:{broker.port}"
     try:
         context = _tls_context(broker)
+    except OSError as e:  # ssl.SSLError is one
+        remedy = "ls -l the files of [broker.tls]; openssl x509 -noout -text -in each"
+        return Check("broker", False, f"{where}: [broker.tls]: {e.strerror or e}", remedy)
+    try:
         async with asyncio.timeout(CONNECT_S):
             _, writer = await asyncio.open_connection(broker.host, broker.port, ssl=context)
         writer.close()
@@ -121,7 +125,8 @@ async def _broker(broker: BrokerConfig) -> Check:
         remedy = f"openssl s_client -connect {where}; compare with [broker.tls]"
         return Check("broker", False, f"{where}: TLS: {e.reason or e}", remedy)
     except OSError as e:
-        return Check("broker", False, f"{where}: {e.strerror or e}", f"nc -vz {broker.host} {broker.port}")
+        why = os.strerror(e.errno) if e.errno and e.errno > 0 else e.strerror or e
+        return Check("broker", False, f"{where}: {why}", f"nc -vz {broker.host} {broker.port}")
     return Check("broker", True, f"{where} answers{' with TLS' if context else ''}")
 
 
