@@ -35,6 +35,15 @@ class Process:
         """Of the child itself."""
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
+    def signal(self, number: int) -> None:
+        """Sends it a signal."""
+        self._process.send_signal(number)
+
     def cpu_s(self) -> float:
         """User and system time of all its threads so far (proc(5), /proc/PID/stat, fields 14 and 15)."""
         fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
