@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> _Parser:
     """What is accepted before the command and after it; made anew each time, since defaults belong to the actions."""
     common = _Parser(add_help=False)
     common.add_argument(
@@ -104,6 +105,7 @@ def _add_responder_options(responder: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload that comes while we start must not end us
     from fibrewatch_agent.app import App
     from fibrewatch_agent.sdnotify import Notifier
 

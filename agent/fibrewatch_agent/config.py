@@ -4,6 +4,7 @@ import ipaddress
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -19,6 +20,7 @@ from fibrewatch_agent.probes import ProbeFunction, probe_function
 
 DEFAULT_PATH = Path("/etc/fibrewatch/agent.toml")
 DEFAULT_WINDOW_S = 60.0
+SHORTEST_WINDOW_S = 1.0
 MAX_PLANS = 500  # wire.Inventory.schedule
 MAX_TARGETS = 200  # wire.Status.lost_targets
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
@@ -155,12 +157,17 @@ def probe_type(name: str, file: str, place: str) -> ProbeType:
     """
     probe = PROBES.get(name)
     if probe is None:
-        usable = [known for known, kind in PROBES.items() if kind.mode != "event"]
+        usable = runnable()
         raise ConfigError(file, place, f"{name!r}: no such probe{nearest(name, usable)}; one of {', '.join(usable)}")
     if probe.mode == "event":
         raise ConfigError(file, place, f"{name!r} is written by the agent itself and can't be scheduled")
     _implementation(name, file, place)
     return probe
+
+
+def runnable() -> list[str]:
+    """The probes that the contract knows and whose implementation is here; nothing is imported."""
+    return [name for name in PROBES if find_spec(f"fibrewatch_agent.probes.{name}")]
 
 
 def needs_target(probe: str) -> bool:
@@ -241,6 +248,8 @@ class _Checker:
                 self._fail(place, f'missing: how often {probe.name} runs, such as "1 h"')
             return entry.every_s
         window_s = DEFAULT_WINDOW_S if entry.every_s is None else entry.every_s
+        if window_s < SHORTEST_WINDOW_S:
+            self._fail(place, f"a window of {window_s:g} s is too short: {SHORTEST_WINDOW_S:g} s at least")
         if not schedule.divides_minute(window_s):
             near = schedule.MINUTE_S / max(1, round(schedule.MINUTE_S / window_s))
             self._fail(place, f"a window of {window_s:g} s does not divide the minute (did you mean {near:g} s?)")

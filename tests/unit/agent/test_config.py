@@ -7,7 +7,7 @@ import pytest
 from fibrewatch.errors import ConfigError
 from fibrewatch.results import ping, throughput
 from fibrewatch.wire import AgentId
-from fibrewatch_agent.config import BrokerConfig, ClockConfig, SpoolConfig, TlsConfig, load_config
+from fibrewatch_agent.config import BrokerConfig, ClockConfig, SpoolConfig, TlsConfig, load_config, runnable
 
 BAD = Path(__file__).parent / "bad_configs"
 EXAMPLE = Path(__file__).parents[3] / "deploy/agent.example.toml"
@@ -31,11 +31,12 @@ MESSAGES = {
     "param_missing": "tests.download.params: direction is missing",
     "param_out_of_range": "tests.wan.params.dscp: 64: expected `int` <= 63",
     "reserved_test_name": "tests: 'spool' is reserved for the agent's own measurements",
+    "short_window": "tests.wan.every: a window of 0.5 s is too short: 1 s at least",
     "small_spool": "spool.max_size: 1000: expected `int` >= 1048576",
     "target_without_role": "targets.gateway: role is missing",
     "tls_without_key": "broker.tls: key is missing: certificate and key go together",
     "unknown_key": "agent.nmae: no such key (did you mean name?)",
-    "unknown_probe": "tests.wan.probe: 'pign': no such probe (did you mean ping?); one of ping, throughput",
+    "unknown_probe": "tests.wan.probe: 'pign': no such probe (did you mean ping?); one of " + ", ".join(runnable()),
     "unknown_role": "targets.gateway.role: 'gatway': invalid enum value 'gatway' (did you mean gateway?); "
     "one of gateway, access, operator, neutral, responder, service",
     "unknown_table": "spol: no such key (did you mean spool?)",
