@@ -7,6 +7,14 @@ import struct
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.icmp_packets import REPLY, Family
 
+_PROTOCOL = {4: (socket.AF_INET, socket.IPPROTO_ICMP), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6)}
+# DGRAM needs no privilege, but a group within net.ipv4.ping_group_range, and RAW needs CAP_NET_RAW. For v6 RAW comes
+# first: a DGRAM socket never hears that the box's own firewall dropped its request (seen on 6.18: sendmsg succeeds,
+# icmpv6_push_pending_frames() has no answer), which would put the blame on the line.
+_KINDS: dict[Family, tuple[socket.SocketKind, ...]] = {
+    4: (socket.SOCK_DGRAM, socket.SOCK_RAW),
+    6: (socket.SOCK_RAW, socket.SOCK_DGRAM),
+}
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER = 4 << 20
@@ -25,7 +33,7 @@ def interface_index(interface: str) -> int:
 
 
 def open_socket(family: Family, interface: str | None) -> socket.socket:
-    """A non-blocking ICMP socket, DGRAM where the kernel allows it, else RAW with a filter for echo replies.
+    """A non-blocking ICMP socket, DGRAM or RAW (then with a filter for echo replies), bound to the interface if given.
 
     Raises:
         ProbeError: no_interface, permission, unreachable (the kernel has no such family).
@@ -45,18 +53,15 @@ def open_socket(family: Family, interface: str | None) -> socket.socket:
 
 
 def _icmp_socket(family: Family) -> socket.socket:
-    domain = socket.AF_INET6 if family == 6 else socket.AF_INET
-    protocol = socket.IPPROTO_ICMPV6 if family == 6 else socket.IPPROTO_ICMP
-    try:
-        return socket.socket(domain, socket.SOCK_DGRAM, protocol)
-    except PermissionError:  # outside net.ipv4.ping_group_range
-        pass
-    except OSError as e:
-        raise _open_error(e, family, None) from e
-    try:
-        return socket.socket(domain, socket.SOCK_RAW, protocol)
-    except PermissionError as e:
-        raise _open_error(e, family, None) from e
+    domain, protocol = _PROTOCOL[family]
+    kinds = _KINDS[family]
+    for kind in kinds:
+        try:
+            return socket.socket(domain, kind, protocol)
+        except OSError as e:
+            if kind is kinds[-1] or not isinstance(e, PermissionError):
+                raise _open_error(e, family, None) from e
+    raise AssertionError("the last kind returns or raises")
 
 
 def _open_error(e: OSError, family: Family, interface: str | None) -> ProbeError:

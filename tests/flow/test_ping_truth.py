@@ -1,11 +1,11 @@
-"""Each round trip that ping reports against a capture on the sending interface, and against fping's at the same time."""
+"""Each round trip that ping reports against a capture on the sending interface, and against fping's beside it."""
 
 import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,9 @@ class Capture:
 
     def __init__(self, namespace: Namespace, path: Path) -> None:
         self.path = path
-        tcpdump = ["tcpdump", "-i", "eth0", "-n", "-Z", "root", "-U", "-s", "256", "-B", "8192", "--time-stamp-precision=nano", "-w"]
-        self.process = namespace.popen([*tcpdump, str(path), "icmp or icmp6"], stderr=subprocess.PIPE)
+        options = ["-U", "-s", "256", "-B", "8192", "--time-stamp-precision=nano"]
+        argv = ["tcpdump", "-i", "eth0", "-n", "-Z", "root", *options, "-w", str(path), "icmp or icmp6"]
+        self.process = namespace.popen(argv, stderr=subprocess.PIPE)
         assert self.process.stderr is not None
         while b"listening on" not in (line := self.process.stderr.readline()):
             assert line, "tcpdump ended early"
@@ -58,10 +59,13 @@ class Capture:
         self.process.communicate(timeout=20)
 
 
-def start_driver(near: Namespace, **order: Any) -> "subprocess.Popen[bytes]":
+UNPRIVILEGED = ["setpriv", "--bounding-set", "-net_raw"]
+
+
+def start_driver(near: Namespace, prefix: Sequence[str] = (), **order: Any) -> "subprocess.Popen[bytes]":
     order = {"interval_s": INTERVAL_S, "payload_bytes": PAYLOAD_BYTES, "window_s": 5, "timeout_s": 1} | order
     argv = [sys.executable, "-m", "tests.support.ping_driver", json.dumps(order)]
-    return near.popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+    return near.popen([*prefix, *argv], cwd=ROOT, stdout=subprocess.PIPE)
 
 
 def said(driver: "subprocess.Popen[bytes]") -> dict[str, Any]:
@@ -95,18 +99,17 @@ def test_each_round_trip_is_what_the_wire_shows_and_not_above_fping(
 ) -> None:
     near, link = line
     near.run("sysctl", "-qw", f"net.ipv4.ping_group_range={'1 0' if kind == 'raw' else '0 0'}")
+    prefix = UNPRIVILEGED if kind == "dgram" else []
     address = link.b4 if family == 4 else link.b6
     capture = Capture(near, tmp_path / "wire.pcap")
-    driver = start_driver(near, address=address)
+    driver = start_driver(near, prefix, address=address)
     theirs = fping_p50_s(near, address)
     window = said(driver)
     capture.stop(window["result"]["sent"])
     off = differences(window, capture.path)
     ours = window["result"]["rtt_p50"]
-    print(
-        f"v{family} {kind}: n={len(off)} off p50={quantile(off, 0.5) * 1e6:.1f} p99={quantile(off, 0.99) * 1e6:.1f} µs; "
-        f"rtt p50={ours * 1e6:.1f} µs, fping {theirs * 1e6:.1f} µs"
-    )
+    figures = f"n={len(off)} off p50={quantile(off, 0.5) * 1e6:.1f} p99={quantile(off, 0.99) * 1e6:.1f} µs"
+    print(f"v{family} {kind}: {figures}; rtt p50={ours * 1e6:.1f} µs, fping {theirs * 1e6:.1f} µs")
     assert window["raw"] == [kind == "raw"]
     assert window["result"]["stamps"] == "kernel"
     assert len(off) == window["result"]["sent"] >= 240

@@ -7,6 +7,7 @@ A line "begin" comes before each window; a line on standard input is waited for 
 """
 
 import asyncio
+import ipaddress
 import json
 import sys
 import time
@@ -61,7 +62,8 @@ async def one_window(order: dict[str, Any], sockets: Recorded) -> dict[str, Any]
     keys = ("interval_s", "timeout_s", "payload_bytes", "dscp")
     params = Params(**{key: order[key] for key in keys if key in order})
     said: dict[str, Any] = {"error": None, "detail": None}
-    sockets.echoes.clear()
+    address = str(ipaddress.ip_address(order["address"].partition("%")[0]))
+    sockets.echoes = [echo for echo in sockets.echoes if echo.address != address]
     try:
         said["result"] = await ping(params, box)
     except ProbeError as e:
@@ -69,6 +71,7 @@ async def one_window(order: dict[str, Any], sockets: Recorded) -> dict[str, Any]
     samples = [
         {"number": echo.number, "rtt_s": echo.rtt_s, "stamps": echo.stamps, "error": echo.error}
         for echo in sockets.echoes
+        if echo.address == address
     ]
     return said | {
         "samples": samples,
@@ -98,7 +101,12 @@ async def main(order: dict[str, Any]) -> None:
             if number and order.get("wait"):
                 await asyncio.to_thread(sys.stdin.readline)
             print("begin", flush=True)
+            other = (
+                group.create_task(one_window(order | {"address": order["also"]}, sockets)) if "also" in order else None
+            )
             windows.append(await one_window(order, sockets))
+            if other:
+                windows[-1]["also"] = await other
             print("end", flush=True)
         for task in beside:
             task.cancel()

@@ -11,6 +11,7 @@ A window whose requests were all lost fails with the reason and keeps its result
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import math
 import socket
@@ -57,7 +58,7 @@ async def ping(params: Params, box: Box) -> Result:
     address = kept.address = kept.address or await box.resolve()
     box.resolved, box.used_family = address, 6 if ":" in address else 4
     channel = box.icmp.channel(box.used_family, box.interface)
-    to, phase_s = _destination(params, box), _phase(params, box)
+    to, phase_s = _destination(params, box, address), _phase(params, box)
     run = _Run(params, _window(box), channel=channel, to=to, phase_s=phase_s, watch=_Watch(kept, box))
     try:
         await _drive(run, box, kept if known and address != box.address else None)
@@ -80,10 +81,12 @@ def _phase(params: Params, box: Box) -> float:
     return schedule.phase(box.agent, f"{box.test}\0{target}", params.interval_s)
 
 
-def _destination(params: Params, box: Box) -> Destination:
-    zone = box.interface or (box.address or "").partition("%")[2]
-    scope = interface_index(zone) if zone and (box.resolved or "").startswith("fe80:") else 0
-    return destination(box.resolved or "", scope, payload_bytes=params.payload_bytes, dscp=params.dscp)
+def _destination(params: Params, box: Box, address: str) -> Destination:
+    """A link-local address (a home router's, say) means nothing without its interface."""
+    bare, _, zone = address.partition("%")
+    zone = box.interface or zone or (box.address or "").partition("%")[2]
+    scope = interface_index(zone) if zone and ipaddress.ip_address(bare).is_link_local else 0
+    return destination(bare, scope, payload_bytes=params.payload_bytes, dscp=params.dscp)
 
 
 async def _drive(run: "_Run", box: Box, refresh: Kept | None) -> None:
