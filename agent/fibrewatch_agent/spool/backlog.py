@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -43,7 +43,7 @@ class Stream:
         place: Its number in the file; a higher one is younger.
         last: Highest number given.
         sent: Highest number that may have been sent.
-        handed: Highest number handed to this run of the uplink.
+        handed: Highest number handed to the uplink.
         acked: Highest number acknowledged.
         buried: Highest number deleted from the file: behind `acked` while the disk refuses.
         rewrite: What is still to be done to its undated rows.
@@ -229,10 +229,10 @@ class Backlog:
 
     # ---- out
 
-    def rewind(self) -> None:
-        """A new run of the uplink begins: everything is handed out again."""
+    def rewind(self, handed: Mapping[str, int]) -> None:
+        """Notes how far each stream was handed out."""
         for stream in self._streams:
-            stream.handed = stream.acked
+            stream.handed = max(stream.acked, handed.get(stream.id, 0))
 
     def next(self, limit: int) -> Chunk | None:
         """The next batch that was not handed out."""

@@ -5,7 +5,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -95,9 +95,12 @@ class Spool:
         await self._run(self._backlog.release)
         self.notify()
 
-    async def rewind(self) -> None:
-        """Begins to hand out anew everything not acknowledged."""
-        await self._run(self._backlog.rewind)
+    async def rewind(self, handed: Mapping[str, int]) -> None:
+        """Says what was handed out, the highest number of each stream: all above is handed out anew.
+
+        A connection that ends in the middle of `next` would otherwise forget what that gave.
+        """
+        await self._run(self._backlog.rewind, handed)
 
     async def next(self, limit: int = MAX_CHUNK) -> Chunk | None:
         """The next batch not yet handed out, None when there is none; the oldest stream first."""
