@@ -27,6 +27,7 @@ _MEANINGS: Sequence[tuple[str, Error]] = (
     ("cannot assign requested address", "no_interface"),
     ("unreachable", "unreachable"),
     ("no route to host", "unreachable"),
+    ("to server: invalid argument", "unreachable"),  # a blackhole route
     ("host is down", "unreachable"),
     ("network is down", "unreachable"),
     ("timed out", "timeout"),
