@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from fibrewatch.config import Duration, load
+from fibrewatch.config import Duration, build, read_toml
 from fibrewatch.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/fibrewatch/collector.toml")
@@ -26,7 +26,7 @@ class Tls(Struct, frozen=True, kw_only=True):
 
 
 class Broker(Struct, frozen=True, kw_only=True):
-    """Where results come from."""
+    """Where results come from; the port is 8883 with [broker.tls] unless set."""
 
     host: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
     port: Port = 1883
@@ -76,7 +76,10 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: The first thing that is wrong.
     """
-    config = load(path, Config)
+    written = read_toml(path)
+    config = build(written, Config, str(path))
+    if config.broker.tls is not None and "port" not in written["broker"]:
+        config = replace(config, broker=replace(config.broker, port=8883))
     if config.http.port > 65535:
         raise ConfigError(str(path), "http.address", f"{config.http.port} is not a port")
     tls = config.broker.tls

@@ -80,6 +80,13 @@ class Exposition:
 
     def add(self, agent: AgentId, run: AnyMeasurement, now: float) -> None:
         """Takes in a run that is new to the store; boxes and probes that are not known make no series."""
+        self._take(agent, run, now, counts=True)
+
+    def recall(self, agent: AgentId, run: AnyMeasurement, now: float) -> None:
+        """The same for a run from before the collector's start: counters begin at 0, as Prometheus expects."""
+        self._take(agent, run, now, counts=False)
+
+    def _take(self, agent: AgentId, run: AnyMeasurement, now: float, *, counts: bool) -> None:
         box, plan = self._boxes.get(agent), self._plans.get(run.probe)
         if box is None or plan is None:
             return
@@ -89,7 +96,7 @@ class Exposition:
             series = self._open(box, key, plan)
             if series is None:
                 return
-        added = self._count(series, run)
+        added = self._count(series, run) if counts else ()
         start = run.started_at.timestamp()
         if start > series.start and start <= now + FUTURE_S and UNDATED not in run.reasons:
             self._advance(box, series, run, now)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.results import ProbeType
 from fibrewatch.wire import AgentId, Status
 from fibrewatch.wire import Inventory as Schedule
@@ -51,7 +52,6 @@ class Hub:
         self._agents, self._sites = AgentFamilies(), SiteFamilies()
         self._broker_since: float | None = None
         self._store_since: float | None = None
-        self._expired = self._refused = 0
         self.set_inventory(inventory)
 
     def set_inventory(self, inventory: Inventory) -> None:
@@ -61,29 +61,34 @@ class Hub:
         self.tracker.set_inventory(inventory)
         self._sites.set_inventory(inventory)
         self.heard = {agent: self.heard.get(agent) or Heard() for agent in inventory.agents}
-        self.own.sites.set(len(inventory.sites))
-        self.own.agents.set(len(inventory.agents))
+        self.own.levels.sites, self.own.levels.agents = len(inventory.sites), len(inventory.agents)
         self.tick()
 
     # ---- what comes in
 
-    def committed(self, done: Committed) -> None:
-        """Runs that are now in the store."""
+    def committed(self, done: Committed, seconds: float) -> None:
+        """Runs that are now in the store; the transaction took so long."""
         now = self.now()
+        self.own.commit_seconds.observe(seconds)
         for agent, run in done.stored:
             self.exposition.add(agent, run, now)
             self.tracker.add(agent, run, now)
             self.backlog.mark(agent, run)
 
-    def status(self, agent: AgentId, status: Status) -> None:
+    def recall(self, agent: AgentId, run: AnyMeasurement, received_at: float) -> None:
+        """A run that was stored before the collector's start: counted already, and binned or to be marked by others."""
+        self.exposition.recall(agent, run, self.now())
+        self.tracker.add(agent, run, received_at)
+
+    def status(self, agent: AgentId, status: Status, at: float) -> None:
         """What a box says of itself, or its last will."""
         if (heard := self.heard.get(agent)) is not None:
             heard.status = status
-            self.tracker.set_status(agent, status, self.now())
+            self.tracker.set_status(agent, status, at)
             self._agents.set_status(agent, status)
 
-    def schedule(self, agent: AgentId, schedule: Schedule) -> None:
-        """What a box was told to do."""
+    def schedule(self, agent: AgentId, schedule: Schedule, at: float) -> None:
+        """What a box was told to do; a retained message, so `at` says nothing of the box."""
         if (heard := self.heard.get(agent)) is not None:
             heard.schedule = schedule
             self.exposition.set_schedule(agent, schedule)
@@ -93,12 +98,12 @@ class Hub:
     def set_broker(self, up: bool) -> None:
         """Whether the collector hears the boxes."""
         self._broker_since = _since(self._broker_since, up, self.now())
-        self.own.broker_up.set(up)
+        self.own.levels.broker_up = up
 
     def set_store(self, up: bool) -> None:
         """Whether the store takes what it is given."""
         self._store_since = _since(self._store_since, up, self.now())
-        self.own.store_up.set(up)
+        self.own.levels.store_up = up
 
     # ---- what follows
 
@@ -122,10 +127,9 @@ class Hub:
         self.states = self.tracker.evaluate(now, listening)
         self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
         self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
-        self.own.series.set(self.exposition.series())
-        self.own.expired.inc(self.exposition.expired - self._expired)
-        self.own.refused_series.inc(self.exposition.refused - self._refused)
-        self._expired, self._refused = self.exposition.expired, self.exposition.refused
+        levels = self.own.levels
+        levels.series = self.exposition.series()
+        levels.expired_series, levels.refused_series = self.exposition.expired, self.exposition.refused
 
     def set_totals(self, totals: Mapping[Vantage, Mapping[BinState, int]]) -> None:
         """The bins of the last 24 hours."""
@@ -134,7 +138,7 @@ class Hub:
 
     def up(self, agent: AgentId) -> bool:
         """Whether a box is online and heard; while the collector can't hear, what was known last."""
-        return not self.tracker.silent(agent, self.now(), self.listening_since or self.now())
+        return self.tracker.up(agent, self.now(), self.listening_since or self.now())
 
     def last_result(self, site: SiteKey) -> float | None:
         """End of the newest run of a site's boxes, UTC seconds."""

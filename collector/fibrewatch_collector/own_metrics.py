@@ -1,50 +1,104 @@
 """The collector's metrics about itself, by prometheus-client in a registry of their own."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from fibrewatch_collector.stats import Stats
+
+PREFIX = "fibrewatch_collector"
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_COUNTERS = {
+    "payloads": "Messages of known boxes with results.",
+    "received": "Measurements that came in batches, resent ones too.",
+    "stored": "Measurements that were new and are durably stored.",
+    "duplicates": "Measurements that were stored already: resent ones.",
+    "conflicts": "Measurements whose number another one has in the store (a cloned card, say): kept apart.",
+    "lost": "Measurements that can never come any more.",
+    "untaken": "Measurements too far ahead of their stream, to be sent again.",
+    "dropped": "Measurements not taken for want of room, to be sent again.",
+    "gave_up": "Measurements that the store can't take while it takes others.",
+    "unknown_agents": "Messages of boxes that are not in the inventory.",
+    "unknown_probes": "Measurements of probes that this collector does not know: stored, not shown.",
+    "acks": "Acknowledgements published.",
+    "store_failures": "Transactions that the store refused.",
+}
+_BY_REASON = {
+    "refused": "Measurements kept raw and settled, but not taken.",
+    "bad_payloads": "Messages that are not of the contract.",
+}
+_LEVELS = {
+    "queue_depth": "Measurements that wait for the store.",
+    "store_up": "1 while the store takes what it is given.",
+    "broker_up": "1 while the collector is connected to the broker.",
+    "series": "Series of the boxes that are known.",
+    "sites": "Sites in the inventory.",
+    "agents": "Boxes in the inventory.",
+    "reload_failed": "1 when the last reload of the inventory was refused.",
+    "bins_behind_seconds": "Age of the newest minute that was judged, from its end.",
+}
+_TALLIES = {
+    "expired_series": "Times that a silent series' values were taken away.",
+    "refused_series": "Results of series beyond what one box may have.",
+}
+
+
+@dataclass(slots=True)
+class Levels:
+    """What the hub knows; None is not shown."""
+
+    store_up: float = 0
+    broker_up: float = 0
+    series: float = 0
+    sites: float = 0
+    agents: float = 0
+    reload_failed: float = 0
+    bins_behind_seconds: float | None = None
+    expired_series: int = 0
+    refused_series: int = 0
 
 
 class OwnMetrics:
-    """One instance for each collector; every method is cheap enough for the event loop."""
+    """A `prometheus_client` collector over what ingest counts and the hub knows."""
 
     def __init__(self, version: str) -> None:
+        self.levels = Levels()
+        self.stats = Stats()
+        self.depth: Callable[[], int] = lambda: 0
         self.registry = CollectorRegistry()
-        self.received = self._counter("received", "Measurements that came in batches, resent ones too.")
-        self.stored = self._counter("stored", "Measurements that were new and are durably stored.")
-        self.duplicates = self._counter("duplicates", "Measurements that were stored already: resent ones.")
-        self.conflicts = self._counter(
-            "conflicts", "Measurements whose number another one has in the store: a cloned card, say. Kept apart."
-        )
-        self.refused = self._counter("refused", "Measurements kept raw and settled, but not taken.", "reason")
-        self.lost = self._counter("lost", "Measurements that can never come any more.")
-        self.untaken = self._counter("untaken", "Measurements too far ahead of their stream, to be sent again.")
-        self.unknown_agents = self._counter("unknown_agents", "Messages of boxes that are not in the inventory.")
-        self.bad_payloads = self._counter("bad_payloads", "Messages that are not of the contract.", "reason")
-        self.queue = self._gauge("queue_depth", "Batches that wait for the writer.")
-        self.store_up = self._gauge("store_up", "1 while the store takes what it is given.")
-        self.broker_up = self._gauge("broker_up", "1 while the collector is connected to the broker.")
-        self.series = self._gauge("series", "Series of the boxes that are known.")
-        self.sites = self._gauge("sites", "Sites in the inventory.")
-        self.agents = self._gauge("agents", "Boxes in the inventory.")
-        self.expired = self._counter("expired_series", "Times that a silent series' values were taken away.")
-        self.refused_series = self._counter("refused_series", "Results of series beyond what one box may have.")
-        self.bins_behind = self._gauge("bins_behind_seconds", "Age of the end of the newest minute that was judged.")
-        self.reload_failed = self._gauge("reload_failed", "1 when the last reload of the inventory was refused.")
         self.commit_seconds = Histogram(
-            "fibrewatch_collector_commit_seconds",
+            f"{PREFIX}_commit_seconds",
             "Time that one durable transaction took.",
             buckets=COMMIT_BOUNDS,
             registry=self.registry,
         )
-        info = self._gauge("info", "The collector's version.", "version")
-        info.labels(version).set(1)
+        self._version = version
+        self.registry.register(self)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"fibrewatch_collector_{name}", text, labels, registry=self.registry)
+    def watch(self, stats: Stats, depth: Callable[[], int]) -> None:
+        """Shows these numbers from now on."""
+        self.stats, self.depth = stats, depth
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"fibrewatch_collector_{name}", text, labels, registry=self.registry)
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client.registry.Collector."""
+        info = GaugeMetricFamily(f"{PREFIX}_info", "The collector's version.", labels=["version"])
+        info.add_metric([self._version], 1)
+        yield info
+        for name, text in _COUNTERS.items():
+            yield CounterMetricFamily(f"{PREFIX}_{name}", text, value=getattr(self.stats, name))
+        for name, text in _BY_REASON.items():
+            family = CounterMetricFamily(f"{PREFIX}_{name}", text, labels=["reason"])
+            for reason, count in sorted(getattr(self.stats, name).items()):
+                family.add_metric([reason], count)
+            yield family
+        for name, text in _TALLIES.items():
+            yield CounterMetricFamily(f"{PREFIX}_{name}", text, value=getattr(self.levels, name))
+        for name, text in _LEVELS.items():
+            value = self.depth() if name == "queue_depth" else getattr(self.levels, name)
+            if value is not None:
+                yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
 
     def text(self) -> bytes:
         """In the text format."""

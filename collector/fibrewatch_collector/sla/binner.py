@@ -92,6 +92,10 @@ class Backlog:
             self._work.fill[minute] = due.fill.pop(minute)
         return due
 
+    def behind(self, now: float) -> float | None:
+        """Seconds since the end of the newest minute that was taken up; None before the first."""
+        return None if self._work.through is None else now - self._work.through - MINUTE_S
+
     def put_back(self, work: Work) -> None:
         """The store would not: later again."""
         for minute, sites in work.judge.items():

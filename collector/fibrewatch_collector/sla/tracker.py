@@ -17,6 +17,8 @@ from fibrewatch_collector.sla.live import LOSSY, LOSSY_PACKETS, Seen, SiteState,
 
 SILENT_WINDOWS = 2.5
 WINDOW_S = 60.0
+RECONNECT_S = 15.0
+"""So long after the collector began to listen an old last will is not believed: the box may be about to come back."""
 
 ViewKey = tuple[str, str, str | None, int | None]
 """Target, test, interface, family."""
@@ -56,7 +58,9 @@ class _Box:
 
     def silent(self, now: float, since: float) -> bool:
         """Whether it should have been heard by now; `since` is when the collector began to listen."""
-        if not self.online or self.heard_at is None:
+        if not self.online:
+            return now - since > RECONNECT_S
+        if self.heard_at is None:
             return True
         return now - max(self.heard_at, since) > SILENT_WINDOWS * self.period_s()
 
@@ -140,10 +144,10 @@ class Tracker:
 
     # ---- what follows
 
-    def silent(self, agent: AgentId, now: float, listening_since: float) -> bool:
-        """Whether a box is offline, was never heard, or should have been heard by now."""
+    def up(self, agent: AgentId, now: float, listening_since: float) -> bool:
+        """Whether a box is online and was heard when it should have been."""
         box = self._boxes.get(agent)
-        return box is None or box.silent(now, listening_since)
+        return box is not None and box.online and not box.silent(now, listening_since)
 
     def heard_at(self, agent: AgentId) -> float | None:
         """When a box was last heard, UTC seconds by the collector's clock."""

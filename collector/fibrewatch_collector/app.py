@@ -1,0 +1,168 @@
+"""The collector as one process: one TaskGroup over ingest, clock, bins and HTTP; the only place that ties them."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from itertools import islice
+
+from fibrewatch import __version__
+from fibrewatch.errors import ConfigError, StoreError
+from fibrewatch.results import PROBES
+from fibrewatch.wire import AgentId
+from fibrewatch_collector import recovery
+from fibrewatch_collector.config import Config
+from fibrewatch_collector.hub import Hub
+from fibrewatch_collector.ingest import Events, Ingest
+from fibrewatch_collector.inventory import Inventory, load_inventory
+from fibrewatch_collector.own_metrics import OwnMetrics
+from fibrewatch_collector.sla.binner import Work, judge_all
+from fibrewatch_collector.store import Store
+from fibrewatch_collector.store.sqlite import SqliteStore
+from fibrewatch_collector.web.server import Server
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+BINS_EVERY_S = 5.0
+SCHEDULES_S = 3.0
+"""Retained schedules come right after the subscription; they say how many samples make a minute."""
+TOTALS_EVERY_S = 30.0
+DAY_S = 86400.0
+_MARKS_AT_ONCE = 5000
+
+
+class App:
+    """One run of the collector; `run` returns after SIGTERM or SIGINT."""
+
+    def __init__(
+        self, config: Config, inventory: Inventory, store: Store, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._config, self._store, self._clock = config, store, clock
+        self.own = OwnMetrics(__version__)
+        self.hub = Hub(inventory, PROBES, self.own, clock)
+        self.ingest = Ingest(
+            config.broker,
+            store,
+            known=self._knows,
+            territories=list(inventory.territories),
+            retention_s=config.store.retention_s,
+            version=__version__,
+            events=Events(committed=self.hub.committed, status=self.hub.status, inventory=self.hub.schedule),
+            clock=clock,
+        )
+        self.own.watch(self.ingest.stats, lambda: self.ingest.writer.depth)
+        self._stop = asyncio.Event()
+        self._totals_at = float("-inf")
+
+    async def run(self) -> None:
+        """Until a signal.
+
+        Raises:
+            OSError: The HTTP address can't be had.
+            StoreError: The store can't be read.
+        """
+        server = Server(self.hub, self._store)
+        await server.start(self._config.http.host, self._config.http.port)
+        try:
+            self._listen_to_signals()
+            await self._recover()
+            await self._work()
+        finally:
+            await server.stop()
+
+    def _knows(self, agent: AgentId) -> bool:
+        return self.hub.inventory.knows(agent)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    async def _recover(self) -> None:
+        """Takes up what the store tells about the time before, before anything new comes in."""
+        for each in await asyncio.to_thread(recovery.recent, self._store, self.hub.inventory, self._clock()):
+            self.hub.recall(*each)
+        before = await asyncio.to_thread(recovery.judged, self._store, self._clock())
+        if before.newest is not None:
+            self.hub.backlog.resume(before.uplinks, before.newest)
+        rows = recovery.unjudged(self._store, before.newest)
+        while chunk := await asyncio.to_thread(lambda: list(islice(rows, _MARKS_AT_ONCE))):
+            for each in chunk:
+                self.hub.backlog.mark(each.agent, each.run)
+        self.hub.set_store(up=True)
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.ingest.run(), name="ingest"),
+                group.create_task(self._tick(), name="tick"),
+                group.create_task(self._keep_bins(), name="bins"),
+            ]
+            log.info(
+                "collector %s serves http://%s/ store=%s",
+                __version__,
+                self._config.http.address,
+                self._config.store.path,
+            )
+            await self._stop.wait()
+            log.info("stopping")
+            for task in tasks:
+                task.cancel()
+
+    def reload(self) -> None:
+        """Reads the inventory again; the old one stays in force when the new one is bad."""
+        try:
+            inventory = load_inventory(self._config.sites)
+        except ConfigError as e:
+            self.own.levels.reload_failed = 1
+            log.error("the inventory in force stays: %s", e)  # noqa: TRY400 the message is the whole of it
+            return
+        self.own.levels.reload_failed = 0
+        self.hub.set_inventory(inventory)
+        self.ingest.set_territories(list(inventory.territories))
+        log.info("inventory reloaded sites=%d agents=%d", len(inventory.sites), len(inventory.agents))
+
+    # ---- the clock
+
+    async def _tick(self) -> None:
+        while True:
+            self.hub.set_broker(self.ingest.stats.connected)
+            self.hub.set_store(self.ingest.stats.state != "degraded")
+            self.hub.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def _keep_bins(self) -> None:
+        while True:
+            listening = self.hub.listening_since
+            if listening is not None and self._clock() - listening >= SCHEDULES_S:
+                work = self.hub.backlog.take(self._clock())
+                try:
+                    await self._judge(work)
+                except StoreError as e:
+                    self.hub.backlog.put_back(work)
+                    log.warning("bins are behind, next try in %d s: %s", BINS_EVERY_S, e)
+            await asyncio.sleep(BINS_EVERY_S)
+
+    async def _judge(self, work: Work) -> None:
+        if work:
+            intervals = self.hub.backlog.intervals()
+            bins = await asyncio.to_thread(judge_all, work, self._store, self.hub.inventory, intervals)
+            await asyncio.wrap_future(self.ingest.writer.call(lambda: self._store.save_bins(bins)))
+        now = self._clock()
+        if work or now - self._totals_at >= TOTALS_EVERY_S:
+            self._totals_at = now
+            self.hub.set_totals(await asyncio.to_thread(self._store.bin_totals, now - DAY_S, now))
+        self.own.levels.bins_behind_seconds = self.hub.backlog.behind(now)
+
+
+async def serve(config: Config, inventory: Inventory) -> None:
+    """Opens the store and runs the collector until it is told to stop."""
+    config.store.path.parent.mkdir(parents=True, exist_ok=True)
+    store = await asyncio.to_thread(SqliteStore, config.store.path)
+    try:
+        await App(config, inventory, store).run()
+    finally:
+        await asyncio.to_thread(store.close)
