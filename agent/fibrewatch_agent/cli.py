@@ -31,6 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point."""
+    signal.signal(signal.SIGINT, _interrupted)
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
@@ -43,8 +44,6 @@ def run(argv: Sequence[str]) -> int:
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
-    except KeyboardInterrupt:
-        return _complain("interrupted")
     except BrokenPipeError:  # what reads our output has gone; Python would complain when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -54,6 +53,15 @@ def run(argv: Sequence[str]) -> int:
         return _complain(_first_of(e))
     except OSError as e:
         return _complain(": ".join(str(part) for part in (e.filename, e.strerror or e) if part))
+
+
+def _interrupted(_number: int, _frame: object) -> NoReturn:
+    """Ends at once, wherever it was: asyncio's own way leaves complaints when it meets a loop half made.
+
+    `run` and `responder` have handlers of their own; children of the others end with their parent.
+    """
+    os.write(sys.stderr.fileno(), f"{PROGRAM}: interrupted\n".encode())
+    os._exit(UNUSABLE)
 
 
 def _parser() -> argparse.ArgumentParser:
