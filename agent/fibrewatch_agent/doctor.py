@@ -109,9 +109,11 @@ def _interfaces(config: AgentConfig) -> Iterator[Check]:
 
 
 async def _broker(broker: BrokerConfig) -> Check:
+    from fibrewatch_agent.uplink import tls_context
+
     where = f"{broker.host}:{broker.port}"
     try:
-        context = _tls_context(broker)
+        context = None if broker.tls is None else tls_context(broker.tls)
     except OSError as e:  # ssl.SSLError is one
         remedy = "ls -l the files of [broker.tls]; openssl x509 -noout -text -in each"
         return Check("broker", False, f"{where}: [broker.tls]: {e.strerror or e}", remedy)
@@ -128,12 +130,3 @@ async def _broker(broker: BrokerConfig) -> Check:
         why = os.strerror(e.errno) if e.errno and e.errno > 0 else e.strerror or e
         return Check("broker", False, f"{where}: {why}", f"nc -vz {broker.host} {broker.port}")
     return Check("broker", True, f"{where} answers{' with TLS' if context else ''}")
-
-
-def _tls_context(broker: BrokerConfig) -> ssl.SSLContext | None:
-    if broker.tls is None:
-        return None
-    context = ssl.create_default_context(cafile=str(broker.tls.ca) if broker.tls.ca else None)
-    if broker.tls.certificate is not None:
-        context.load_cert_chain(broker.tls.certificate, broker.tls.key)
-    return context
