@@ -50,6 +50,7 @@ _MEANINGS: Sequence[tuple[str, Error]] = (
 class Sum(Struct, frozen=True):
     """Bytes over a time, of one stream or of all. Numbers are floats as cJSON has them; it writes null for NaN."""
 
+    start: float | None = None
     bytes: float | None = None
     seconds: float | None = None
     retransmits: float | None = None
@@ -110,6 +111,11 @@ class Report(Struct, frozen=True):
     error: str | None = None
     server_output_json: "Report | None" = None
 
+    @property
+    def sums(self) -> list[Sum]:
+        """Each interval once: when a test breaks off, 3.12 tells the last one twice."""
+        return list({(each.sum.start, each.sum.omitted): each.sum for each in self.intervals}.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -160,25 +166,30 @@ async def client(options: Sequence[str], deadline_s: float) -> Run:
         raise ProbeError("tool_missing", str(e)) from e
     except OSError as e:
         raise ProbeError("tool_failed", f"{TOOL}: {e.strerror}") from e
-    if ended:
-        return _finished(process)
-    return _overdue(process, f"no end within {deadline_s:g} s")
-
-
-def _finished(process: Child) -> Run:
     if process.overflowed:
         raise ProbeError("parse", f"{TOOL}: more than {LARGEST_REPORT} bytes of output")
+    if not ended:
+        return _overdue(bytes(process.output), f"no end within {deadline_s:g} s")
     if not process.output.strip():
         raise ProbeError("tool_failed", f"{TOOL}: {_complaint(process)}")
-    report = parse(bytes(process.output))
+    return conclude(bytes(process.output))
+
+
+def conclude(output: bytes) -> Run:
+    """What a test that ended by itself has brought.
+
+    Raises:
+        ProbeError: parse.
+    """
+    report = parse(output)
     return Run(report, Failure(meaning(report.error), report.error) if report.error else None)
 
 
-def _overdue(process: Child, detail: str) -> Run:
+def _overdue(output: bytes, detail: str) -> Run:
     """An interrupted iperf3 reports what it has; a killed one nothing."""
     failure = Failure("timeout", detail)
     try:
-        return Run(parse(bytes(process.output)), failure)
+        return Run(parse(output), failure)
     except ProbeError as e:
         raise ProbeError(failure.error, failure.detail) from e
 

@@ -2,15 +2,17 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from fibrewatch.measurement import Verdict
 from fibrewatch.results.throughput import Params, Result
 from fibrewatch.schedule import phase
 from fibrewatch_agent import iperf3
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.conditions import link_speed, route_interface
-from fibrewatch_agent.iperf3 import Interval, Report, Run, Sum
+from fibrewatch_agent.iperf3 import Report, Run, Sum
 
 NEEDS_TARGET = True
 _MARGIN_S = 5.0
@@ -32,20 +34,21 @@ async def throughput(params: Params, box: Box) -> Result:
     """
     address = await box.resolve()
     run, port = await _on_free_port(params, box, address)
-    result = _result(params, run, port)
+    result = result_of(params, run, port)
     if run.failure:
         some = result if result.transferred or result.intervals else None
         raise ProbeError(run.failure.error, f"port {port}: {run.failure.detail}", result=some)
     if result.goodput is None:
         raise ProbeError("parse", f"{iperf3.TOOL}: a report without figures")
-    _judge(result, run.report, box, address)
+    for verdict, reason in limits(result, run.report, _link_speed(box, address)):
+        box.mark(verdict, reason)
     return result
 
 
 async def _on_free_port(params: Params, box: Box, address: str) -> tuple[Run, int]:
     """The first run that was neither refused nor turned away."""
     errors = set()
-    for port in _ports(params, box.agent):
+    for port in ports_of(params, box.agent):
         run = await iperf3.client(_options(params, box, address, port), deadline_s(params))
         if run.failure is None or run.failure.error not in _BUSY:
             return run, port
@@ -56,7 +59,7 @@ async def _on_free_port(params: Params, box: Box, address: str) -> tuple[Run, in
     raise ProbeError("refused", f"{address}: nothing listens on {first}–{last}")
 
 
-def _ports(params: Params, agent: str) -> Iterator[int]:
+def ports_of(params: Params, agent: str) -> Iterator[int]:
     """The range, beginning where the hash of the agent points, so that boxes spread over it."""
     first, last = sorted(params.ports)
     count = last - first + 1
@@ -83,19 +86,19 @@ def _options(params: Params, box: Box, address: str, port: int) -> list[str]:
     return options
 
 
-def _result(params: Params, run: Run, port: int) -> Result:
+def result_of(params: Params, run: Run, port: int) -> Result:
     """What the report holds; without an end (a broken transfer) only the intervals count."""
     report, remote = run.report, run.report.server_output_json or Report()
     sender, receiver = (remote, report) if params.direction == "down" else (report, remote)
     received = _received(params, run)
     rtts = [stream.sender for stream in sender.end.streams]
-    sent = report.end.sum_sent or _total(sender.intervals)
+    sent = report.end.sum_sent or _total(sender.sums)
     cpu = report.end.cpu_utilization_percent
     return Result(
         direction=params.direction,
         streams=params.streams,
         goodput=_rate(received),
-        transferred=_count(sum(i.sum.bytes or 0 for i in receiver.intervals)) if receiver.intervals else None,
+        transferred=_count(sum(one.bytes or 0 for one in receiver.sums)) if receiver.intervals else None,
         transfer_duration=received.seconds or None,
         retransmits=_count(sent.retransmits),
         rtt_min=min(_told(rtt.min_rtt for rtt in rtts), default=None),
@@ -105,7 +108,7 @@ def _result(params: Params, run: Run, port: int) -> Result:
         cpu_remote=_ratio(cpu.remote_total),
         congestion=report.end.sender_tcp_congestion,
         port=port,
-        intervals=_intervals(receiver.intervals or report.intervals),
+        intervals=_intervals(receiver.sums or report.sums),
         complete=run.failure is None,
     )
 
@@ -114,11 +117,11 @@ def _received(params: Params, run: Run) -> Sum:
     """What the receiver counted, warm-up excluded; nothing when an upload broke off, since only the receiver knows."""
     if run.failure is None:
         return run.report.end.sum_received or Sum()
-    return _total(run.report.intervals) if params.direction == "down" else Sum()
+    return _total(run.report.sums) if params.direction == "down" else Sum()
 
 
-def _total(intervals: list[Interval]) -> Sum:
-    sums = [interval.sum for interval in intervals if not interval.sum.omitted]
+def _total(intervals: list[Sum]) -> Sum:
+    sums = [one for one in intervals if not one.omitted]
     resent = [one.retransmits for one in sums if one.retransmits is not None]
     return Sum(
         bytes=sum(one.bytes or 0 for one in sums),
@@ -127,9 +130,9 @@ def _total(intervals: list[Interval]) -> Sum:
     )
 
 
-def _intervals(intervals: list[Interval]) -> tuple[float, ...]:
+def _intervals(intervals: list[Sum]) -> tuple[float, ...]:
     """Rates; the sliver after the last full second says nothing and is left out."""
-    sums = [i.sum for i in intervals if not i.sum.omitted and (i.sum.seconds or 0) >= 0.5]
+    sums = [one for one in intervals if not one.omitted and (one.seconds or 0) >= 0.5]
     return tuple(rate for one in sums if (rate := _rate(one)) is not None)
 
 
@@ -156,25 +159,34 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _judge(result: Result, report: Report, box: Box, address: str) -> None:
-    """Whether the line or an end of it was the limit."""
+def _link_speed(box: Box, address: str) -> float | None:
     interface = box.interface or route_interface(Path("/proc"), address)
-    speed = link_speed(Path("/sys"), interface) if interface else None
+    return link_speed(Path("/sys"), interface) if interface else None
+
+
+def limits(result: Result, report: Report, speed: float | None) -> Iterator[tuple[Verdict, str]]:
+    """What limited the transfer if it was not the line.
+
+    Args:
+        speed: Of the box's interface, bytes per second; None where it is not known.
+    """
     if speed and result.goodput is not None and result.goodput >= _AT_CEILING * _CEILING * speed:
-        box.mark("censored", "interface_ceiling")
+        yield "censored", "interface_ceiling"
     remote = report.server_output_json.start.version if report.server_output_json else ""
-    local_cores = _cores(report.start.version, result.streams, os.cpu_count())
-    remote_cores = _cores(remote, result.streams, None)
-    if _saturated(result.cpu_local, local_cores) or _saturated(result.cpu_remote, remote_cores):
-        box.mark("invalid", "cpu_saturated")
+    local_threads = min(result.streams, os.cpu_count() or 1)
+    local = saturated(result.cpu_local, report.start.version, local_threads)
+    if local or saturated(result.cpu_remote, remote, result.streams):
+        yield "invalid", "cpu_saturated"
 
 
-def _cores(version: str, streams: int, installed: int | None) -> int:
-    """How many cores such an iperf3 can use: `iperf 3.12` one, newer ones a core per stream."""
-    number = version.removeprefix("iperf ").rstrip("+").split(".")
-    threaded = all(part.isdecimal() for part in number[:2]) and tuple(map(int, number[:2])) >= _FIRST_THREADED
-    return min(streams, installed or streams) if threaded else 1
+def saturated(cpu: float | None, version: str, threads: int) -> bool:
+    """Whether an iperf3 used up what it can: one core before 3.16, later ones a core for each stream.
 
-
-def _saturated(cpu: float | None, cores: int) -> bool:
-    return cpu is not None and cpu >= _SATURATED * cores
+    Args:
+        cpu: In cores.
+        version: As iperf3 says it: "iperf 3.12"; an unknown one counts as old.
+        threads: How many could run at once.
+    """
+    found = re.match(r"iperf (\d+)\.(\d+)", version)
+    threaded = found is not None and tuple(map(int, found.groups())) >= _FIRST_THREADED
+    return cpu is not None and cpu >= _SATURATED * (threads if threaded else 1)
