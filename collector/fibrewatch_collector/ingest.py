@@ -34,6 +34,10 @@ _REFUSED = 0x80  # MQTT 3.1.1 §3.9.3
 _BACKOFF_S, _BACKOFF_MAX_S = 0.25, 15.0
 _ACK_TASKS = 8  # each waits for the broker's answer: so many round trips at once
 _UNKNOWN_REMEMBERED = 50
+_ALL = f"{wire.ROOT}/+/+/+/up/"
+_FILTERS = [(f"{_ALL}results", 0), *((f"{_ALL}{channel}", 1) for channel in ("status", "inventory", "renew"))]
+"""Results are acknowledged by us once they are stored, so that MQTT's own acknowledgement on the last leg would add
+nothing; it would add 35 µs of CPU to a message that costs 70."""
 
 
 class Events(Struct, frozen=True, kw_only=True):
@@ -172,9 +176,9 @@ class Ingest:
             raise
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
-        codes = await client.subscribe(wire.UP_FILTER, qos=1, timeout=_TIMEOUT_S)
+        codes = await client.subscribe(_FILTERS, timeout=_TIMEOUT_S)
         if any((code if isinstance(code, int) else code.value) >= _REFUSED for code in codes):
-            raise aiomqtt.MqttError(f"subscription to {wire.UP_FILTER} refused")
+            raise aiomqtt.MqttError(f"subscription to {wire.ROOT} refused")
         self._set_connected(True)
         log.info("broker=%s: connected", self._where)
 
@@ -298,7 +302,7 @@ class Ingest:
         if done.conflicts:
             log.error("%d measurements have the number of another one: a copied spool or card?", done.conflicts)
         self._events.committed(done, seconds)
-        self._acks.add(done.through)
+        self._acks.add(done.through, done.batches)
 
     def _failed(self, error: StoreError) -> None:
         self.stats.store_failures += 1

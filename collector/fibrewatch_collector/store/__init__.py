@@ -46,6 +46,7 @@ class Committed:
     Attributes:
         stored: The measurements that were new, in order.
         through: Highest number settled without a gap, of each stream in the transaction: what may be acknowledged.
+        batches: How many of each of those streams there were.
         conflicts: Same key, other digest: kept raw in quarantine, settled, alarmed.
         refused: Newly in quarantine for another reason; `reasons` has them by reason.
         lost: Numbers that can never come any more, newly known.
@@ -54,6 +55,7 @@ class Committed:
 
     stored: list[tuple[AgentId, AnyMeasurement]] = field(default_factory=list)
     through: dict[tuple[AgentId, str], int] = field(default_factory=dict)
+    batches: dict[tuple[AgentId, str], int] = field(default_factory=dict)
     duplicates: int = 0
     conflicts: int = 0
     refused: int = 0

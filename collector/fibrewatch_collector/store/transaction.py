@@ -53,7 +53,9 @@ class Transaction:
         for arrival in delivery.arrivals:
             self._take(batch, arrival)
         if batch.live:
-            self._done.through[(delivery.agent, delivery.stream)] = state.through
+            key = (delivery.agent, delivery.stream)
+            self._done.through[key] = state.through
+            self._done.batches[key] = self._done.batches.get(key, 0) + 1
 
     def finish(self) -> Committed:
         """Writes what was gathered; the rest is the caller's COMMIT."""
@@ -126,6 +128,8 @@ class Transaction:
 
     def _close_below(self, batch: _Batch) -> None:
         """Records what the box holds no more and never came."""
+        if batch.delivery.oldest <= batch.state.through + 1:
+            return
         # A batch can't hold what its box no longer holds: a greater `oldest` would contradict itself.
         oldest = min([batch.delivery.oldest, *(arrival.seq for arrival in batch.delivery.arrivals)])
         missing = batch.state.missing_below(oldest)
