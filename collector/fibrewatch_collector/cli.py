@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> _Parser:
     """What is accepted before the command and after it; made anew each time, since defaults belong to the actions."""
     common = _Parser(add_help=False)
     common.add_argument(

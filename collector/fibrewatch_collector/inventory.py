@@ -1,5 +1,6 @@
 """The inventory, `sites.toml`: territories, sites, floors, uplinks, agents, and which uplink an interface rides on."""
 
+import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from msgspec import Meta, Struct, field
 
 from fibrewatch.config import Rate, load, nearest
 from fibrewatch.errors import ConfigError
-from fibrewatch.measurement import Label
 from fibrewatch.wire import ID_PATTERN, AgentId
 
 Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
+_INTERFACE = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 UplinkKind = Literal["fibre", "mobile", "dsl", "cable", "radio", "satellite"]
 
 
@@ -46,7 +47,7 @@ class Agent(Struct, frozen=True, kw_only=True):
 
     id: Id
     floor: str | None = None
-    interfaces: dict[Label, str] = {}  # msgspec copies a mutable default
+    interfaces: dict[str, str] = {}  # msgspec copies a mutable default
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -175,6 +176,8 @@ class _Check:
             if agent.floor is not None:
                 self.known(agent.floor, floors, f"{at}.floor", "floor of this site")
             for interface, uplink in agent.interfaces.items():
+                if not _INTERFACE.fullmatch(interface):
+                    self._fail(f"{at}.interfaces", f"{interface!r}: not the name of an interface")
                 self.known(uplink, uplinks, f"{at}.interfaces.{interface}", "uplink of this site")
 
     def uplinks(self, site: Site, uplinks: list[str], place: str) -> None:

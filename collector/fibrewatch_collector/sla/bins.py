@@ -115,11 +115,6 @@ def dead_targets(views: Mapping[Vantage, Iterable[Flow]]) -> frozenset[str]:
     )
 
 
-def best(verdicts: Iterable[Verdict]) -> Verdict:
-    """The strongest of several: available before unavailable before not measured."""
-    return min(verdicts, key=lambda verdict: "AUN".index(verdict.state), default=Verdict("N", "silent"))
-
-
 def totals(states: Iterable[BinState]) -> Mapping[BinState, int]:
     """How many minutes of each state; together they are all minutes."""
     counts = Counter(states)
