@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from fibrewatch import __version__, wire
 from fibrewatch.errors import ConfigError
 from fibrewatch.measurement import AnyMeasurement, Conditions
+from fibrewatch_agent import memory
 from fibrewatch_agent.clock import ClockWatch, boot_id
 from fibrewatch_agent.conditions import Observer, between
 from fibrewatch_agent.config import AgentConfig, load_config
@@ -27,6 +28,9 @@ from fibrewatch_agent.uplink import run_uplink
 
 log = logging.getLogger(__name__)
 
+_SETTLED_S = 5.0
+"""After so long all modules are loaded and the first connection is made."""
+
 
 class App:
     """One run of the agent, from the config to the last flush."""
@@ -37,6 +41,7 @@ class App:
         Raises:
             ConfigError: The file is bad, or the state folder can't be used.
         """
+        memory.use_one_arena()
         self._path, self._notifier = path, notifier
         self._config = load_config(path)
         self._boot, self._started_at = boot_id(), datetime.now(UTC)
@@ -77,6 +82,7 @@ class App:
                 tasks.create_task(self._notifier.feed_watchdog(self._stopping), name="watchdog")
                 log.info("running agent=%s tests=%d version=%s", self._config.agent, self._tests, __version__)
                 self._notifier.ready(f"{self._tests} tests")
+                loop.call_later(_SETTLED_S, memory.give_back)
         finally:
             self._icmp.close()
             await self._spool.close()

@@ -16,7 +16,6 @@ from typing import NoReturn
 from fibrewatch import __version__, wire
 from fibrewatch.errors import ConfigError, FibrewatchError
 from fibrewatch_agent.config import DEFAULT_PATH, load_config
-from fibrewatch_agent.once import Request, describe, measure, prepare
 
 PROGRAM = "fibrewatch-agent"
 OK, FAILED, UNUSABLE = 0, 1, 2
@@ -125,6 +124,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _once(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.once import Request, describe, measure, prepare
+
     request = Request(
         probe=arguments.probe,
         config=arguments.config,
