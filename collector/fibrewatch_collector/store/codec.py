@@ -31,8 +31,16 @@ FIRST_DICTIONARY = (
 
 
 def digest(raw: bytes) -> bytes:
-    """Tells whether two measurements of one key are the same; not against forgery, a box can only fool itself."""
-    return blake2b(raw, digest_size=DIGEST_BYTES).digest()
+    """Tells whether two measurements of one key are the same, line ends apart.
+
+    It need not resist forgery: a box could only fool itself.
+    """
+    return blake2b(one_line(raw), digest_size=DIGEST_BYTES).digest()
+
+
+def one_line(raw: bytes) -> bytes:
+    """The same JSON without line ends, as an export needs it: in JSON they can only stand between tokens."""
+    return raw.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def pack(raw: bytes, dictionary: bytes) -> bytes:
