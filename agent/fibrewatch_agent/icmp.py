@@ -69,7 +69,9 @@ class Channel:
         offers: The best stamps that this socket can give.
     """
 
-    def __init__(self, family: Family, interface: str | None, cookie: bytes) -> None:
+    def __init__(
+        self, family: Family, interface: str | None, cookie: bytes, *, first_number: int | None = None
+    ) -> None:
         self.family, self.index = family, None if interface is None else interface_index(interface)
         self.sock = open_socket(family, interface)
         self.raw = self.sock.type == socket.SOCK_RAW
@@ -77,7 +79,7 @@ class Channel:
         self.offers = stamps.enable(self.sock)
         stamps.enable_errors(self.sock)
         self._cookie = cookie
-        self._number = int.from_bytes(os.urandom(2), "big")
+        self._number = int.from_bytes(os.urandom(2), "big") if first_number is None else first_number - 1
         self._key = 0
         self._echoes: dict[int, Echo] = {}
         self._unstamped: dict[int, Echo] = {}
@@ -236,8 +238,8 @@ class IcmpSockets:
         """The record of one test and target, made when first asked for."""
         return self._kept.setdefault(key, Kept())
 
-    def channel(self, family: Family, interface: str | None = None) -> Channel:
-        """The socket for a family and an interface, opened when first asked for; needs a running loop.
+    async def channel(self, family: Family, interface: str | None = None) -> Channel:
+        """The socket for a family and an interface, opened when first asked for, and the kernel's stamps flowing.
 
         An interface that was taken away and came back (a USB modem) has another number: it gets another socket.
 
@@ -250,6 +252,7 @@ class IcmpSockets:
             channel = None
         if channel is None:
             channel = self._channels[family, interface] = Channel(family, interface, self._cookie)
+        await stamps.flowing()
         return channel
 
     def close(self) -> None:

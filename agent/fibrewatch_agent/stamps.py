@@ -3,6 +3,7 @@
 Source: Documentation/networking/timestamping.rst, recvmsg(2), ip(7) IP_RECVERR; kernel 5.1 and later.
 """
 
+import asyncio
 import socket
 import struct
 from collections.abc import Sequence
@@ -78,6 +79,35 @@ def restart_keys(sock: socket.socket) -> None:
     """Has the send stamps' keys count from 0 again: whether a refused send took one differs between kernels."""
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING_NEW, _FLAGS & ~_OPT_ID)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING_NEW, _FLAGS)
+
+
+async def flowing(tries: int = 200) -> bool:
+    """Returns once the kernel stamps what comes in: it begins that a little after the first socket asked for it.
+
+    Have a stamping socket open, or it ends again. False when it has not begun after so many tries, 5 ms apart.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setblocking(False)
+        enable(probe)
+        try:
+            probe.bind(("127.0.0.1", 0))
+            for _ in range(tries):
+                if _stamps_itself(probe):
+                    return True
+                await asyncio.sleep(0.005)
+        except OSError:  # without a loopback there is no telling
+            pass
+    return False
+
+
+def _stamps_itself(probe: socket.socket) -> bool:
+    """Whether a datagram to itself, received at once, has a receive stamp."""
+    probe.sendto(b"", probe.getsockname())
+    try:
+        _, control, _, _ = probe.recvmsg(1, CONTROL_BYTES)
+    except BlockingIOError:
+        return False
+    return received_at(control) is not None
 
 
 def received_at(control: ControlMessages) -> int | None:

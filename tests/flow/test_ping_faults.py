@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,12 @@ def line(request: pytest.FixtureRequest) -> Iterator[Line]:
         far.close()
 
 
-def start(line: Line, **order: Any) -> "subprocess.Popen[bytes]":
+def start(line: Line, prefix: Sequence[str] = (), **order: Any) -> "subprocess.Popen[bytes]":
     """The driver in the near namespace; on a "dgram" line without the right to RAW sockets."""
     order = {"interval_s": 0.01, "timeout_s": 0.3, "window_s": 1} | order
     argv = [sys.executable, "-m", "tests.support.ping_driver", json.dumps(order)]
-    prefix = ["setpriv", "--bounding-set", "-net_raw"] if line.kind == "dgram" else []
-    return line.near.popen([*prefix, *argv], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    rights = ["setpriv", "--bounding-set", "-net_raw"] if line.kind == "dgram" else []
+    return line.near.popen([*prefix, *rights, *argv], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def windows(driver: "subprocess.Popen[bytes]") -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ def test_a_firewall_that_opens_midway_leaves_stamps_matched(line: Line) -> None:
 
 @pytest.mark.parametrize("bound", [None, "eth0"])
 def test_a_cut_interface_is_loss_and_the_socket_survives_it(line: Line, bound: str | None) -> None:
-    order = {"window_s": 1.5, "windows": 4, "wait": True, "interface": bound, "interval_s": 0.05}
+    order: dict[str, Any] = {"window_s": 1.5, "windows": 4, "wait": True, "interface": bound, "interval_s": 0.05}
     driver = start(line, address=line.link.b4, **order)
     for change in (None, "down", "up", "moved"):
         if change in ("down", "up"):
@@ -241,3 +241,35 @@ def test_the_packets_look_as_asked(line: Line) -> None:
     ]
     listed = line.far.run("nft", "list", "chain", "inet", "t", "input")
     assert [int(each) for each in re.findall(r"packets (\d+)", listed)] == sent
+
+
+def test_a_stop_leaves_out_what_had_no_time_to_come_back(line: Line) -> None:
+    line.rule(line.far, "input", f"{ECHO[4]} numgen inc mod 2 0 drop")
+    order: dict[str, Any] = {"timeout_s": 20, "window_s": 50, "stop_after_s": 0.5, "interval_s": 0.02}
+    (said,) = windows(start(line, address=line.link.b4, **order))
+    answered = sum(sample["rtt_s"] is not None for sample in said["samples"])
+    assert said["error"] is None
+    assert (said["result"]["sent"], said["result"]["lost"]) == (answered, 0)
+    assert 0 < answered < len(said["samples"])
+    assert said["took_s"] < 20
+
+
+def test_a_dead_resolver_does_not_hide_the_line(line: Line, tmp_path: Path) -> None:
+    line.far.run("ip", "addr", "add", "10.99.0.22/24", "dev", "eth0")
+    hosts, resolver = tmp_path / "hosts", tmp_path / "resolv.conf"
+    hosts.write_text(f"{line.link.b4} target.test\n")
+    resolver.write_text("nameserver 127.0.0.1\n")  # where nobody listens
+    bind = f"mount --bind {hosts} /etc/hosts && mount --bind {resolver} /etc/resolv.conf"
+    order: dict[str, Any] = {"windows": 4, "wait": True, "window_s": 0.5}
+    prefix = ["unshare", "--mount", "sh", "-c", f'{bind} && exec "$@"', "sh"]
+    driver = start(line, prefix, address="target.test", **order)
+    for change in ("", "10.99.0.22 target.test\n", None):
+        wait_for(driver, b"begin")
+        wait_for(driver, b"end")
+        if change is not None:
+            hosts.write_text(change)
+        go_on(driver)
+    said = windows(driver)
+    assert [each["error"] for each in said] == [None] * 4
+    assert [each["resolved"] for each in said] == [line.link.b4] * 3 + ["10.99.0.22"]
+    assert all(each["result"]["sent"] > each["result"]["lost"] for each in said)

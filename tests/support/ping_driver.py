@@ -31,8 +31,8 @@ class Recorded(IcmpSockets):
         self.echoes: list[Echo] = []
         self.channels: list[Channel] = []
 
-    def channel(self, family: Family, interface: str | None = None) -> Channel:
-        channel = super().channel(family, interface)
+    async def channel(self, family: Family, interface: str | None = None) -> Channel:
+        channel = await super().channel(family, interface)
         if channel not in self.channels:
             self.channels.append(channel)
             self._record(channel, channel.send)
@@ -61,13 +61,14 @@ async def one_window(order: dict[str, Any], sockets: Recorded) -> dict[str, Any]
     )
     keys = ("interval_s", "timeout_s", "payload_bytes", "dscp")
     params = Params(**{key: order[key] for key in keys if key in order})
+    if "stop_after_s" in order:
+        asyncio.get_running_loop().call_later(order["stop_after_s"], box.stopping.set)
     said: dict[str, Any] = {"error": None, "detail": None}
-    address = str(ipaddress.ip_address(order["address"].partition("%")[0]))
-    sockets.echoes = [echo for echo in sockets.echoes if echo.address != address]
     try:
         said["result"] = await ping(params, box)
     except ProbeError as e:
         said.update(error=e.error, detail=e.detail, result=e.result)
+    address = str(ipaddress.ip_address((box.resolved or "::").partition("%")[0]))
     samples = [
         {"number": echo.number, "rtt_s": echo.rtt_s, "stamps": echo.stamps, "error": echo.error}
         for echo in sockets.echoes
@@ -79,7 +80,7 @@ async def one_window(order: dict[str, Any], sockets: Recorded) -> dict[str, Any]
         "resolved": box.resolved,
         "verdict": box.verdict,
         "raw": [channel.raw for channel in sockets.channels],
-        "cpu_s": time.process_time(),
+        "took_s": time.time() - now,
     }
 
 
@@ -101,6 +102,7 @@ async def main(order: dict[str, Any]) -> None:
             if number and order.get("wait"):
                 await asyncio.to_thread(sys.stdin.readline)
             print("begin", flush=True)
+            sockets.echoes.clear()
             other = (
                 group.create_task(one_window(order | {"address": order["also"]}, sockets)) if "also" in order else None
             )

@@ -57,7 +57,7 @@ async def ping(params: Params, box: Box) -> Result:
     known = kept.address is not None
     address = kept.address = kept.address or await box.resolve()
     box.resolved, box.used_family = address, 6 if ":" in address else 4
-    channel = box.icmp.channel(box.used_family, box.interface)
+    channel = await box.icmp.channel(box.used_family, box.interface)
     to, phase_s = _destination(params, box, address), _phase(params, box)
     run = _Run(params, _window(box), channel=channel, to=to, phase_s=phase_s, watch=_Watch(kept, box))
     try:
