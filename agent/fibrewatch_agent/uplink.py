@@ -54,7 +54,7 @@ class LinkLostError(Exception):
     """The connection ended or did not come about; its text says why."""
 
 
-async def run_uplink(  # noqa: PLR0917: the app's call is clear enough
+async def run_uplink(  # noqa: PLR0917
     broker: BrokerConfig,
     agent: wire.AgentId,
     spool: Spool,
@@ -234,9 +234,12 @@ class Link:
         self._courier.wake.set()
 
     async def _subscribe(self) -> None:
-        granted = await self._client.subscribe([(self._ack_topic, 1), (self._collector_topic, 1)])
-        if any(code == REFUSED for code in granted):
-            raise LinkLostError(f"the broker refuses a subscription of {self._agent}: check its access rules")
+        (ack,) = await self._client.subscribe(self._ack_topic, qos=1)
+        if ack == REFUSED:
+            raise LinkLostError(f"the broker refuses {self._ack_topic}: check its access rules")
+        (collector,) = await self._client.subscribe(self._collector_topic, qos=1)
+        if collector == REFUSED:
+            log.warning("the broker refuses %s: sending goes on while the collector is away", self._collector_topic)
 
     async def _leave(self) -> None:
         self._client.timeout = GOODBYE_S

@@ -307,7 +307,8 @@ class Backlog:
             self.disk.ask_now()
 
     def _bury(self, table: Table) -> None:
-        """Deletes what is acknowledged."""
+        """Deletes what is acknowledged; counts it before, because a full disk may refuse."""
+        self._count_dead(table)
         for stream in [stream for stream in self._streams if stream.buried < stream.acked]:
             self._rows -= table.delete_through(stream.place, stream.acked)
             stream.buried = stream.acked
@@ -365,7 +366,8 @@ class Backlog:
     def _oldest_at(self) -> datetime | None:
         try:
             with self.disk.use() as table:
-                at = table.oldest_at()
+                ages = (table.oldest_at(stream.place, stream.acked) for stream in self._streams)
+                at = next((age for age in ages if age is not None), None)
         except DiskRefused:
             at = None
         if at is None:

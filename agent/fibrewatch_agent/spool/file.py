@@ -11,7 +11,7 @@ A full disk: SQLite can commit into the WAL what then does not fit into the file
 be begun anew and not even a deletion is possible (tried on a tmpfs). So the WAL's blocks are allocated beforehand, a
 reserve file of RESERVE_BYTES stands beside it, and what makes the file grow is brought into it at once; if that fails,
 the reserve is given up for it, and no growth is tried again before the reserve stands again. So there is always
-room to delete, and what was deleted makes room to append.
+room to delete, and what was deleted makes room to append; a new file gets SPARE_BYTES of such room.
 
 Size: pages that deletions leave are used again, so the file never grows beyond its fullest state; once it is empty
 and large it is vacuumed, which then costs nothing.
@@ -40,6 +40,8 @@ SLACK_BYTES = 16 * KIB
 RESERVE_BYTES = 192 * KIB
 """What one transaction may make the file grow by."""
 OVERHEAD_BYTES = WAL_BYTES + 2 * RESERVE_BYTES
+SPARE_BYTES = 256 * KIB
+"""Of an empty file."""
 VACUUM_BYTES = 4 * KIB * KIB
 _MIGRATIONS = (
     """
@@ -81,9 +83,11 @@ class SpoolFile:
         self._migrate()
         for table in ("stream", "measurement", "dropped"):
             self.db.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()  # noqa: S608
-        self._allocate(self._wal, WAL_BYTES)
+        # A disk that is full already still lets what the file holds be read and sent.
         with contextlib.suppress(OSError):
             self.keep_reserve()
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.keep_spare()
 
     def _migrate(self) -> None:
         version = self._pragma("user_version")
@@ -157,18 +161,31 @@ class SpoolFile:
             self.checkpoint()
 
     def keep_reserve(self) -> None:
-        """Makes the reserve stand.
+        """Makes the WAL's blocks and the reserve stand.
 
         Raises:
             OSError: ENOSPC; there is no room.
         """
+        self._allocate(self._wal, WAL_BYTES)
         self._allocate(self._reserve, RESERVE_BYTES)
+
+    def keep_spare(self) -> None:
+        """Gives a small file pages to spare: what is measured while others have filled the disk goes there."""
+        with self.transaction():
+            self.db.execute("DELETE FROM measurement WHERE key = 0")  # left by a kill
+        if self._pragma("page_count") * PAGE_BYTES < SPARE_BYTES:
+            with self.transaction():
+                self.db.execute("INSERT INTO measurement VALUES (0, 0, NULL, zeroblob(?))", (SPARE_BYTES,))
+            self.checkpoint()
+            with self.transaction():
+                self.db.execute("DELETE FROM measurement WHERE key = 0")
 
     def shrink(self) -> None:
         """Gives the disk back what an empty file holds."""
         if self._pragma("freelist_count") * PAGE_BYTES > VACUUM_BYTES:
             self.db.execute("VACUUM")
             self.checkpoint()
+            self.keep_spare()
 
     def close(self) -> None:
         """Closes it; the reserve is given back."""

@@ -13,11 +13,14 @@ MEMORY_BYTES = 4 * 2**20
 
 
 class Waiting:
-    """Rows of the current stream that are not on disk, in order; they are the end of it."""
+    """Rows of the current stream that are not on disk, in order; they are the end of it.
+
+    The bound does not count what tells of drops: it would push out what it then has to tell of, and so on.
+    """
 
     def __init__(self) -> None:
         self.rows: deque[Row] = deque()
-        self._bytes = 0
+        self._plain = self._bytes = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -25,7 +28,7 @@ class Waiting:
     def push(self, row: Row) -> None:
         """Adds one at the end."""
         self.rows.append(row)
-        self._bytes += len(row.raw)
+        self._count(row, 1)
 
     def first(self, size: int) -> list[Row]:
         """Those at the front that hold `size` bytes at most together, but at least one."""
@@ -34,7 +37,7 @@ class Waiting:
     def pop(self, count: int) -> None:
         """Takes off the first ones."""
         for _ in range(count):
-            self._bytes -= len(self.rows.popleft().raw)
+            self._count(self.rows.popleft(), -1)
 
     def settle(self, through: int) -> None:
         """Takes off those up to and with a number."""
@@ -44,18 +47,25 @@ class Waiting:
     def remove(self, row: Row) -> None:
         """Takes one off, wherever it is."""
         self.rows.remove(row)
-        self._bytes -= len(row.raw)
+        self._count(row, -1)
 
     def rewrite(self, rewritten: dict[int, Row]) -> None:
         """Puts rows in the place of those with their numbers."""
         rows = [rewritten.get(row.number, row) for row in self.rows]
-        self.rows, self._bytes = deque(rows), sum(len(row.raw) for row in rows)
+        self.pop(len(rows))
+        for row in rows:
+            self.push(row)
 
     def excess(self) -> Row | None:
         """The oldest that may be dropped, when there is more than the memory's bound."""
-        if len(self.rows) <= MEMORY_ROWS and self._bytes <= MEMORY_BYTES:
+        if self._plain <= MEMORY_ROWS and self._bytes <= MEMORY_BYTES:
             return None
-        return next((row for row in self.rows if row.kind is not Kind.EVENT), None)
+        return next(row for row in self.rows if row.kind is not Kind.EVENT)
+
+    def _count(self, row: Row, sign: int) -> None:
+        if row.kind is not Kind.EVENT:
+            self._plain += sign
+            self._bytes += sign * len(row.raw)
 
 
 class Drops:

@@ -154,8 +154,11 @@ class Table:
             self._db.executemany("DELETE FROM measurement WHERE key = ?", keys)
             self._replace_drops(drops)
 
-    def oldest_at(self) -> float | None:
-        """When the first row whose time is known started."""
-        found = self._db.execute("SELECT started_at FROM measurement WHERE started_at IS NOT NULL ORDER BY key LIMIT 1")
-        row = found.fetchone()
+    def oldest_at(self, stream: int, after: int) -> float | None:
+        """When the first row of a stream above `after` started whose time is known."""
+        base = stream * STREAM_STEP
+        row = self._db.execute(
+            "SELECT started_at FROM measurement WHERE key > ? AND key < ? AND started_at IS NOT NULL ORDER BY key LIMIT 1",
+            (base + after, base + STREAM_STEP),
+        ).fetchone()
         return None if row is None else float(row[0])
