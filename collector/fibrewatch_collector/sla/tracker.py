@@ -16,6 +16,8 @@ from fibrewatch_collector.sla.bins import Flow, Vantage
 from fibrewatch_collector.sla.live import LOSSY, LOSSY_PACKETS, Seen, SiteState, SiteView
 
 SILENT_WINDOWS = 2.5
+STALE_WINDOWS = 3.0
+"""A window older than this says nothing of now; later than silence, so that a silent box is unreachable, not unknown."""
 WINDOW_S = 60.0
 RECONNECT_S = 15.0
 """So long after the collector began to listen an old last will is not believed: the box may be about to come back."""
@@ -70,7 +72,7 @@ class _Box:
         lost_at = self.told_lost.get(target)
         if lost_at is not None and window.start < self.told_at:
             return Seen(Flow(agent, target, window.role, answers=False), lost_since=window.lost_since or lost_at)
-        if now - window.end > SILENT_WINDOWS * max(self.period_s(), window.length_s):
+        if now - window.end > STALE_WINDOWS * max(self.period_s(), window.length_s):
             return None
         answers = bins.answers(window.sent, window.lost)
         if window.sent == window.lost and self.told_back.get(target, float("-inf")) >= window.end:
