@@ -40,7 +40,7 @@ class Fleet:
         first = self.rounds * len(generate.TARGETS)
         for source in self._sources:
             runs = [source.measurement(first + which) for which in range(len(generate.TARGETS))]
-            hub.committed(Committed(stored=[(source.agent, run) for run in runs]))
+            hub.committed(Committed(stored=[(source.agent, run) for run in runs]), 0.0)
         self.rounds += 1
 
 
@@ -85,7 +85,7 @@ def make_hub(fleet: Fleet, folder: Path) -> Hub:
     hub = Hub(inventory_of(fleet, folder), PROBES, OwnMetrics(__version__), time.time)
     schedule = generate.inventory(generate.Plan(seed="1", begin=0))
     for agent in fleet.agents:
-        hub.schedule(agent, schedule)
+        hub.schedule(agent, schedule, time.time())
     return hub
 
 

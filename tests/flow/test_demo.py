@@ -138,9 +138,11 @@ def test_a_child_that_dies_ends_the_demo_with_its_last_words(start: Callable[...
     demo.wait_until_said("measuring; page")
     family = demo.family()
     agent = next(each for each in family if "run --config agent.toml" in " ".join(each.cmdline()))
+    log = Path(agent.cwd()) / "agent.log"
+    wait_until(lambda: "running agent=demo/loopback/box-01" in log.read_text("utf-8"), demo.said, 60)
     agent.kill()
     assert demo.process.wait(60) == 1
-    assert "fibrewatch_agent" in demo.said()  # what it logged
+    assert "running agent=demo/loopback/box-01" in demo.said()
     assert demo.said().splitlines()[-1] == "fibrewatch demo: agent ended by itself, exit status -9"
     assert still_there(family) == []
 

@@ -48,6 +48,7 @@ class Latest(Struct, frozen=True, kw_only=True):
     target: str
     ended_at: datetime
     outcome: str
+    verdict: str
     error: str | None
     values: Mapping[str, float]
 

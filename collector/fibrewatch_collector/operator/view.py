@@ -43,10 +43,13 @@ def told(run: Latest) -> str:
     """What a run says in a few words: its first graded gauges, or why there are none."""
     if run.outcome != "ok":
         return f"{run.outcome}: {run.error}" if run.error else run.outcome
+    if run.verdict == "invalid":
+        return "invalid: it proves nothing, so no value is shown"
     probe = PROBES.get(run.probe)
     graded = [field for field in probe.fields if field.metric.better and field.metric.kind == "gauge"] if probe else []
     measured = [field for field in graded if field.name in run.values][:SHOWN_FIELDS]
-    return ", ".join(f"{field.name} {quantity(run.values[field.name], field.metric.unit)}" for field in measured)
+    words = [f"{field.name} {quantity(run.values[field.name], field.metric.unit)}" for field in measured]
+    return ", ".join(words + ["censored: a bound only"] * (run.verdict == "censored")) or "nothing measured yet"
 
 
 def minutes(site: Site) -> str:

@@ -20,6 +20,7 @@ def latest(**changes: Any) -> Latest:
         "target": "near",
         "ended_at": AT,
         "outcome": "ok",
+        "verdict": "valid",
         "error": None,
         "values": {"sent": 10, "lost": 1, "deadline": 2.0, "loss_ratio": 0.1, "rtt_min": 0.000021, "rtt_p50": 0.00004},
     }
@@ -61,7 +62,16 @@ def test_a_failure_is_told_by_its_error() -> None:
 
 
 def test_an_unknown_probe_is_told_without_values() -> None:
-    assert view.told(latest(probe="odd", values={"x": 1})) == ""
+    assert view.told(latest(probe="odd", values={"x": 1})) == "nothing measured yet"
+
+
+def test_what_proves_nothing_says_so() -> None:
+    assert view.told(latest(verdict="invalid", values={})) == "invalid: it proves nothing, so no value is shown"
+
+
+def test_a_bound_is_told_as_one() -> None:
+    told = view.told(latest(probe="throughput", verdict="censored", values={"goodput": 12.5e6}))
+    assert told == "goodput 100.0 Mbit/s, censored: a bound only"
 
 
 def test_lines_tell_only_what_is_new() -> None:
