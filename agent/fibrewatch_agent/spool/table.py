@@ -158,7 +158,8 @@ class Table:
         """When the first row of a stream above `after` started whose time is known."""
         base = stream * STREAM_STEP
         row = self._db.execute(
-            "SELECT started_at FROM measurement WHERE key > ? AND key < ? AND started_at IS NOT NULL ORDER BY key LIMIT 1",
+            "SELECT started_at FROM measurement WHERE key > ? AND key < ? AND started_at IS NOT NULL "
+            "ORDER BY key LIMIT 1",
             (base + after, base + STREAM_STEP),
         ).fetchone()
         return None if row is None else float(row[0])
