@@ -8,14 +8,17 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from fibrewatch import __version__
-from fibrewatch.errors import FibrewatchError
+from fibrewatch.errors import FibrewatchError, StoreError
 from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
+from fibrewatch_collector.store import Store
 from fibrewatch_collector.web.query import QueryError
 
 PROGRAM = "fibrewatch-collector"
@@ -71,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add("run", _run, "collect until told to stop")
     add("check-config", _check_config, "check the config file and the inventory that it names")
+    _add_import_options(add("import", _import, "store what was exported, each measurement once"))
+    _add_export_options(add("export", _export, "print stored measurements, one a line"))
     return parser
 
 
@@ -127,6 +132,55 @@ def _check_config(arguments: argparse.Namespace) -> int:
     inventory = load_inventory(config.sites)
     print(f"{path}: ok: {config.sites}: {len(inventory.sites)} sites, {len(inventory.agents)} agents", flush=True)
     return OK
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    """Stores a file's lines and restates the bins that they belong to."""
+    from fibrewatch_collector import recovery, transfer
+
+    _, config = _config(arguments)
+    inventory = load_inventory(config.sites)
+    now = time.time()
+    with arguments.file.open("rb") as file, _store(config) as store:
+        done = transfer.import_lines(store, file, str(arguments.file), now, config.store.retention_s)
+        bins = recovery.rejudge(store, inventory, now, now)
+    print(
+        f"{arguments.file}: {done.lines} lines: {done.stored} stored, {done.duplicates} were there, "
+        f"{done.conflicts} conflicts, {done.refused} refused; {bins} bins restated",
+        flush=True,
+    )
+    return OK if not done.conflicts and not done.refused else FAILED
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector import transfer
+
+    begin, end = instant(arguments.begin, "--from"), instant(arguments.end, "--to")
+    if begin >= end:
+        raise QueryError(f"--to: {arguments.end} is not after --from {arguments.begin}")
+    _, config = _config(arguments)
+    if not config.store.path.exists():
+        raise StoreError(f"{config.store.path}: there is no store")
+    with _store(config) as store, _output(arguments.output) as output:
+        output.writelines(transfer.export_lines(store, begin, end))
+        output.flush()
+    return OK
+
+
+@contextmanager
+def _store(config: Config) -> Iterator[Store]:
+    from fibrewatch_collector.store.sqlite import SqliteStore
+
+    config.store.path.parent.mkdir(parents=True, exist_ok=True)
+    store = SqliteStore(config.store.path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _output(path: Path | None) -> AbstractContextManager[BinaryIO]:
+    return path.open("wb") if path is not None else nullcontext(sys.stdout.buffer)
 
 
 def _complain(words: str) -> int:

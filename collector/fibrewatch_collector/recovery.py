@@ -8,6 +8,7 @@ from fibrewatch.errors import WireError
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId, decode_measurement
 from fibrewatch_collector.inventory import Inventory
+from fibrewatch_collector.sla.binner import GRACE_S, Backlog, judge_all
 from fibrewatch_collector.sla.bins import MINUTE_S, Vantage, minute_of
 from fibrewatch_collector.store import Filter, Store
 
@@ -82,6 +83,24 @@ def unjudged(store: Store, newest: int | None) -> Iterator[Recalled]:
     """Runs that came in since the newest bin was saved; all of them when there is no bin."""
     after = 0 if newest is None else _row_before(store, newest)
     yield from _decoded(store, Filter(), after)
+
+
+def rejudge(store: Store, inventory: Inventory, since: float, now: float) -> int:
+    """Restates the bins that rows received since then belong to, as far as bins reach; returns how many.
+
+    For an import beside a collector that may be running: newer minutes are the collector's.
+    """
+    newest = judged(store, now).newest
+    if newest is None:
+        return 0
+    backlog = Backlog(lambda: inventory)
+    backlog.resume((), newest)
+    for each in _decoded(store, Filter(), _row_before(store, since)):
+        if each.run.started_at.timestamp() < newest + MINUTE_S:
+            backlog.mark(each.agent, each.run)
+    bins = judge_all(backlog.take(newest + MINUTE_S + GRACE_S), store, inventory, {})
+    store.save_bins(bins)
+    return len(bins)
 
 
 def _row_before(store: Store, received_at: float) -> int:

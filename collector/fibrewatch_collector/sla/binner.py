@@ -25,14 +25,22 @@ SILENT = Verdict("N", "silent")
 
 @dataclass(slots=True)
 class Work:
-    """Minutes to be judged: of these sites; and minutes without any data, by uplink."""
+    """What is to be judged.
+
+    Attributes:
+        judge: By minute, the sites that have data in it.
+        fill: By minute, uplinks that have no bin yet: N, unless there are data.
+        back: Uplinks that were measured earlier than was known, and since when: what has no bin from there on is N.
+        through: The newest minute taken up before.
+    """
 
     judge: dict[int, set[SiteKey]] = field(default_factory=dict)
     fill: dict[int, set[Vantage]] = field(default_factory=dict)
+    back: dict[Vantage, int] = field(default_factory=dict)
     through: int | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.judge or self.fill)
+        return bool(self.judge or self.fill or self.back)
 
 
 class Backlog:
@@ -68,15 +76,13 @@ class Backlog:
         self._work.judge.setdefault(minute, set()).add(site)
 
     def _begin(self, vantage: Vantage, minute: int) -> None:
-        """Notes an uplink's first minute; if it is earlier than was known, the time between has no data so far."""
+        """Notes an uplink's first minute, as far as it is known."""
         known = self._begun.get(vantage)
         if known is not None and minute >= known:
             return
         self._begun[vantage] = minute
-        through = self._work.through
-        end = known if known is not None else (through + MINUTE_S if through is not None else minute)
-        for each in range(max(minute, end - MAX_FILL_S), end, MINUTE_S):
-            self._work.fill.setdefault(each, set()).add(vantage)
+        if self._work.through is not None and minute <= self._work.through:
+            self._work.back[vantage] = minute
 
     def take(self, now: float) -> Work:
         """What is due: all minutes that are over; the rest stays."""
@@ -88,8 +94,6 @@ class Backlog:
             due.fill.setdefault(minute, set()).update(each for each, first in self._begun.items() if first <= minute)
         for minute in [minute for minute in due.judge if minute > last]:
             self._work.judge[minute] = due.judge.pop(minute)
-        for minute in [minute for minute in due.fill if minute > last]:
-            self._work.fill[minute] = due.fill.pop(minute)
         return due
 
     def behind(self, now: float) -> float | None:
@@ -102,6 +106,8 @@ class Backlog:
             self._work.judge.setdefault(minute, set()).update(sites)
         for minute, uplinks in work.fill.items():
             self._work.fill.setdefault(minute, set()).update(uplinks)
+        for vantage, minute in work.back.items():
+            self._work.back[vantage] = min(minute, self._work.back.get(vantage, minute))
 
     def intervals(self) -> Mapping[tuple[AgentId, str, str], float]:
         """Seconds between samples, for `judge_all` in another thread."""
@@ -113,12 +119,25 @@ def judge_all(
 ) -> list[Bin]:
     """The bins of everything that is due; blocks on the store."""
     judge = _Judge(store, inventory, intervals)
+    fill = {minute: set(uplinks) for minute, uplinks in work.fill.items()}
+    for vantage, minute in _gaps(work, store):
+        fill.setdefault(minute, set()).add(vantage)
     found: list[Bin] = []
-    for minute in sorted(work.judge.keys() | work.fill.keys()):
-        verdicts = {vantage: SILENT for vantage in work.fill.get(minute, ()) if vantage[:2] in inventory.sites}
+    for minute in sorted(work.judge.keys() | fill.keys()):
+        verdicts = {vantage: SILENT for vantage in fill.get(minute, ()) if vantage[:2] in inventory.sites}
         verdicts.update(judge.minute(minute, work.judge.get(minute, set())))
         found += [Bin(*vantage, minute, *verdict) for vantage, verdict in sorted(verdicts.items())]
     return found
+
+
+def _gaps(work: Work, store: Store) -> Iterator[tuple[Vantage, int]]:
+    """Minutes without a bin since an uplink's first one."""
+    for vantage, first in work.back.items():
+        territory, site, uplink = vantage
+        end = (work.through if work.through is not None else first) + MINUTE_S
+        begin = max(first, end - MAX_FILL_S)
+        there = {each.minute for each in store.bins(territory, site, begin, end) if each.uplink == uplink}
+        yield from ((vantage, minute) for minute in range(begin, end, MINUTE_S) if minute not in there)
 
 
 class _Judge:

@@ -17,7 +17,7 @@ from fibrewatch_collector.sla.live import LOSSY, LOSSY_PACKETS, Seen, SiteState,
 
 SILENT_WINDOWS = 2.5
 STALE_WINDOWS = 3.0
-"""A window older than this says nothing of now; later than silence, so that a silent box is unreachable, not unknown."""
+"""A window older than this says nothing of now. Later than silence: a silent box is unreachable, not unknown."""
 WINDOW_S = 60.0
 RECONNECT_S = 15.0
 """So long after the collector began to listen an old last will is not believed: the box may be about to come back."""

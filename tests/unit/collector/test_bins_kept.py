@@ -216,3 +216,34 @@ def test_restart_goes_on_where_the_bins_end(tmp_path: Path) -> None:
         assert minutes == list(range(minutes[0], 13))
     whole.store.close()
     broken.store.close()
+
+
+def test_late_results_after_a_restart_leave_the_other_bins_alone(tmp_path: Path) -> None:
+    before = Collector(tmp_path / "store.db")
+    for number in (0, 1, 3, 4):
+        before.take_in(0, minute("gw dns far", number), T0 + 60 * number + 62)
+    before.judge(T0 + 305)
+    before.store.close()
+    after = Collector(tmp_path / "store.db").resume(T0 + 306)
+    after.seq = before.seq
+    after.take_in(0, minute("gw -dns -far", 2), T0 + 310)
+    after.take_in(0, minute("gw dns far", -2), T0 + 310)
+    after.judge(T0 + 366)
+    states = [(-2, "A"), (-1, "N"), (0, "A"), (1, "A"), (2, "U"), (3, "A"), (4, "A"), (5, "N")]
+    assert [(number, state) for number, state, _ in after.said()] == states
+    after.store.close()
+
+
+def test_import_beside_a_running_collector_restates_what_was_judged(collector: Collector) -> None:
+    collector.take_in(0, minute("gw dns far", 0), T0 + 62)
+    collector.take_in(0, minute("gw dns far", 4), T0 + 302)
+    collector.judge(T0 + 305)
+    agent = AgentId("paris", "s0", "box")
+    arrivals = [
+        Arrival(n, wire.encode(run), run)
+        for n, run in enumerate(minute("gw -dns -far", 2) + minute("gw dns far", 5) + minute("dns far", 1, "wwan0"), 1)
+    ]
+    collector.store.commit([Delivery(agent, "f" * 16, 0, T0 + 400, arrivals)])
+    assert recovery.rejudge(collector.store, collector.inventory, T0 + 400, T0 + 401) > 0
+    assert [state for _, state, _ in collector.said()] == ["A", "N", "U", "N", "A"]
+    assert [state for _, state, _ in collector.said(uplink="4g")] == ["A", "N", "N", "N"]
