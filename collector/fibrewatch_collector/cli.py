@@ -19,7 +19,7 @@ from fibrewatch.errors import FibrewatchError, StoreError
 from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.store import Store
-from fibrewatch_collector.web.query import QueryError
+from fibrewatch_collector.web.query import QueryError, instant
 
 PROGRAM = "fibrewatch-collector"
 OK, FAILED, UNUSABLE = 0, 1, 2
