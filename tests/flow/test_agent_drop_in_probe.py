@@ -1,15 +1,11 @@
 """A new probe is two files, one on each side of the contract, and no other edit."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.agent import Tree
 
 CONTRACT = '''"""dice: what a die shows."""
 
@@ -49,35 +45,14 @@ async def dice(params: Params, box: Box) -> Result:
 '''
 
 
-class Tree:
-    """A copy of the sources that comes before the installed ones."""
-
-    def __init__(self, folder: Path) -> None:
-        self.core, self.agent = folder / "core", folder / "agent"
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "core", self.core, ignore=ignore)
-        shutil.copytree(ROOT / "agent", self.agent, ignore=ignore)
-
-    def drop_contract(self) -> None:
-        (self.core / "fibrewatch/results/dice.py").write_text(CONTRACT)
-
-    def drop_probe(self) -> None:
-        (self.agent / "fibrewatch_agent/probes/dice.py").write_text(PROBE)
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"PYTHONPATH": f"{self.core}{os.pathsep}{self.agent}"}
-        command = [sys.executable, "-m", "fibrewatch_agent", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
-
-
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)
+    return Tree(tmp_path / "tree")
 
 
 def test_new_probe_runs_once_it_is_dropped_in(tree: Tree) -> None:
-    tree.drop_contract()
-    tree.drop_probe()
+    tree.drop_contract("dice", CONTRACT)
+    tree.drop_probe("dice", PROBE)
     done = tree.run("once", "dice", "--param", "faces=2", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     measurement = json.loads(done.stdout)
@@ -87,8 +62,8 @@ def test_new_probe_runs_once_it_is_dropped_in(tree: Tree) -> None:
 
 
 def test_new_probe_can_be_configured_with_its_own_params(tree: Tree, tmp_path: Path) -> None:
-    tree.drop_contract()
-    tree.drop_probe()
+    tree.drop_contract("dice", CONTRACT)
+    tree.drop_probe("dice", PROBE)
     config = tmp_path / "agent.toml"
     text = (
         '[agent]\nterritory = "paris"\nsite = "cargo"\nname = "box-01"\n[broker]\nhost = "127.0.0.1"\n[tests.throw]\n'
@@ -102,25 +77,23 @@ def test_new_probe_can_be_configured_with_its_own_params(tree: Tree, tmp_path: P
 
 
 def test_probe_that_only_the_contract_knows_is_named_as_such(tree: Tree) -> None:
-    tree.drop_contract()
+    tree.drop_contract("dice", CONTRACT)
     done = tree.run("once", "dice")
     assert done.returncode == 2
     assert done.stderr == "fibrewatch-agent: once: 'dice': this agent can't run it: its implementation is missing\n"
 
 
 def test_probe_whose_package_is_missing_names_the_package(tree: Tree) -> None:
-    tree.drop_contract()
-    (tree.agent / "fibrewatch_agent/probes/dice.py").write_text("import no_such_dice_driver\n")
+    tree.drop_contract("dice", CONTRACT)
+    tree.drop_probe("dice", "import no_such_dice_driver\n")
     done = tree.run("once", "dice")
     assert done.returncode == 2
     assert done.stderr.endswith("'dice': this agent can't run it: the package no_such_dice_driver is missing\n")
 
 
 def test_fault_in_a_new_probe_is_a_failed_measurement(tree: Tree) -> None:
-    tree.drop_contract()
-    tree.drop_probe()
-    path = tree.agent / "fibrewatch_agent/probes/dice.py"
-    path.write_text(path.read_text().replace("random.randint(1, params.faces)", "1 // 0"))
+    tree.drop_contract("dice", CONTRACT)
+    tree.drop_probe("dice", PROBE.replace("random.randint(1, params.faces)", "1 // 0"))
     done = tree.run("once", "dice", "--json")
     assert done.returncode == 1
     measurement = json.loads(done.stdout)
