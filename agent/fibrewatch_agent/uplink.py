@@ -174,7 +174,7 @@ class Link:
         return aiomqtt.Client(
             self._broker.host,
             self._broker.port,
-            identifier=str(self._agent),
+            identifier=".".join(self._agent),  # no '/': some brokers (rumqttd) drop such a connection
             clean_session=True,
             will=aiomqtt.Will(wire.up_topic(self._agent, "status"), self._reporter.farewell, qos=1, retain=True),
             keepalive=max(1, round(self._broker.keepalive_s)),
