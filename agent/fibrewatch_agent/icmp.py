@@ -108,7 +108,7 @@ class Channel:
         """
         self._number += 1
         packet = request(self.family, self.identifier, self._number, self._cookie, to.payload_bytes)
-        echo = Echo(self._number, to.address, time.time_ns(), time.monotonic_ns(), on_reply)
+        echo = Echo(self._number, to.address, *clocks(), on_reply)
         self._transmit(packet, to)
         self._echoes[echo.number] = echo
         if self.offers == "kernel":
@@ -184,7 +184,7 @@ class Channel:
             echo.offender = notice.offender
 
     def _received(self, packet: bytes, control: stamps.ControlMessages, source: str) -> None:
-        wall, mono = time.time_ns(), time.monotonic_ns()
+        wall, mono = clocks()
         reply = parse_reply(strip_ip_header(packet) if self.raw and self.family == 4 else packet, self.family)
         if reply is None or reply.cookie != self._cookie or (self.raw and reply.identifier != self.identifier):
             return
@@ -198,6 +198,14 @@ class Channel:
             echo.rtt_s, echo.stamps = round_trip(echo, stamps.received_at(control), wall, mono)
         if echo.on_reply is not None:
             echo.on_reply(echo)
+
+
+def clocks() -> tuple[int, int]:
+    """Wall and monotonic clock, nanoseconds, of one moment: read again if this process lost the CPU between the two."""
+    while True:
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < _STEP_NS // 4:
+            return wall, before
 
 
 def round_trip(echo: Echo, rx_ns: int | None, wall_ns: int, mono_ns: int) -> tuple[float, Stamps]:
