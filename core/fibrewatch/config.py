@@ -38,6 +38,7 @@ Size = Annotated[int, Quantity("size")]
 """Bytes; written "256 MiB"."""
 Rate = Annotated[float, Quantity("rate")]
 """Bytes per second; written "500 Mbit/s"."""
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 def quantity(text: str, kind: str) -> float:
@@ -126,7 +127,10 @@ class _Builder:
         values = {
             fields[key].name: self.fit(value, hints[fields[key].name], _join(place, key)) for key, value in data.items()
         }
-        return kind(**values)
+        try:
+            return kind(**values)
+        except ValueError as e:  # a struct's __post_init__ speaks about fields that don't go together
+            raise ConfigError(self.file, place, str(e)) from e
 
     def _quantity(self, text: str, wanted: Quantity, place: str) -> float:
         try:
