@@ -111,24 +111,37 @@ class _Instance:
 
     async def _slots(self, runs: asyncio.TaskGroup) -> None:
         """Runs on the grid; a slot that comes while the last run goes on is reported, not queued."""
-        every_s, current = self.plan.every_s, None
-        slot = schedule.next_run(self._utc(), every_s, self._phase_s)
+        current: asyncio.Task[None] | None = None
+        slot = self._next_slot(self._utc())
         while not self._stopped.is_set():
-            await self._sleep_until(slot)
-            now = self._utc()
+            held_up_s = await self._sleep_until(slot)
+            late_s = self._utc() - slot
             if self._stopped.is_set():
                 break
-            if not 0 <= now - slot < LATE_S:
-                log.debug("clock stepped test=%s slot=%.3f now=%.3f", self.plan.key, slot, now)
-                slot = schedule.next_run(now, every_s, self._phase_s)
-                continue
-            self._stop_waiting()
-            if current is not None and not current.done() and self._waiting is None:
-                skipped = self._runner.skip(self.plan, slot, "the run before it was still going")
-                runs.create_task(skipped, name=f"skip {self.plan.key}")
+            if late_s >= LATE_S and held_up_s >= LATE_S:
+                self._skip(runs, slot, f"the box was held up for {held_up_s:.0f} s")
+                slot = self._next_slot(self._utc())
+            elif not 0 <= late_s < LATE_S:
+                log.debug("clock stepped test=%s slot=%.3f late_s=%.3f", self.plan.key, slot, late_s)
+                slot = self._next_slot(self._utc())
             else:
-                current = runs.create_task(self._use(slot), name=f"run {self.plan.key} {slot:.0f}")
-            slot = schedule.next_run(slot, every_s, self._phase_s)
+                current = self._start(runs, slot, current)
+                slot = self._next_slot(slot)
+
+    def _start(self, runs: asyncio.TaskGroup, slot: float, current: asyncio.Task[None] | None) -> asyncio.Task[None]:
+        """The run that has the slot, or the one that still goes on and makes this slot a skipped one."""
+        waits = self._waiting is not None
+        self._stop_waiting()
+        if current is not None and not current.done() and not waits:
+            self._skip(runs, slot, "the run before it was still going")
+            return current
+        return runs.create_task(self._use(slot), name=f"run {self.plan.key} {slot:.0f}")
+
+    def _skip(self, runs: asyncio.TaskGroup, slot: float, why: str) -> None:
+        runs.create_task(self._runner.skip(self.plan, slot, why), name=f"skip {self.plan.key} {slot:.0f}")
+
+    def _next_slot(self, after: float) -> float:
+        return schedule.next_run(after, self.plan.every_s, self._phase_s)
 
     async def _use(self, slot: float) -> None:
         if self.plan.probe.mode != "exclusive":
@@ -158,13 +171,21 @@ class _Instance:
         if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
-    async def _sleep_until(self, moment: float) -> None:
-        """Returns at `moment` (UTC seconds), when stopped, or when the clock was stepped back by more than a period."""
+    async def _sleep_until(self, moment: float) -> float:
+        """Returns at `moment` (UTC seconds), when stopped, or when the clock was stepped back by more than a period.
+
+        Returns:
+            Seconds that the process was held up beyond what it slept for, however the wall clock was set meanwhile.
+        """
+        loop, held_up_s = asyncio.get_running_loop(), 0.0
         while not self._stopped.is_set():
             left = moment - self._utc()
             if left <= 0 or left > self.plan.every_s + LATE_S:
-                return
+                break
+            due = loop.time() + min(left, NAP_S)
             await _nap(self._stopped, min(left, NAP_S))
+            held_up_s = max(held_up_s, loop.time() - due)
+        return held_up_s
 
 
 async def _nap(stopped: asyncio.Event, seconds: float) -> None:

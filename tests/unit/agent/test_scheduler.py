@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fibrewatch import schedule
 from fibrewatch_agent.box import Box
 from tests.unit.agent.bench import AGENT, Bench, Params, Result, drop_in, plan
-from tests.unit.agent.virtual import run
+from tests.unit.agent.virtual import VirtualLoop, run
 
 Spans = list[tuple[str, float, float]]
 
@@ -174,6 +174,36 @@ def test_step_of_the_clock_neither_stalls_a_test_nor_fires_missed_slots(
         await bench.schedule([plan(probe, every_s=10)], 600)
         assert 55 <= len(bench.stored) <= 67
         assert all(m.outcome == "ok" for m in bench.stored)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("mode", ["burst", "exclusive"])
+def test_box_that_was_held_up_says_so_and_goes_on_with_its_grid(tmp_path: Path, working: Any, mode: str) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.call_later(300.5, loop.hold_up, 35)
+        await bench.schedule([plan(working(mode), every_s=10)], 600)
+        skipped = [(m.error, m.detail) for m in bench.stored if m.outcome == "skipped"]
+        assert len(skipped) == 1
+        assert skipped[0][0] == "busy"
+        assert (skipped[0][1] or "").startswith("the box was held up for 3")
+        assert 56 <= len(bench.stored) <= 58  # of 60 slots those within 35 s make one report
+
+    run(scenario())
+
+
+def test_box_that_was_held_up_between_two_slots_misses_none(tmp_path: Path, working: Any) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        test = plan(working("burst"), every_s=60)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.call_later(schedule.phase(AGENT, test.key, 60) + 70, loop.hold_up, 35)
+        await bench.schedule([test], 600)
+        assert [m.outcome for m in bench.stored] == ["ok"] * 10
 
     run(scenario())
 

@@ -32,6 +32,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def hold_up(self, seconds: float) -> None:
+        """Time passes while the loop does nothing, as when a card stalls or a probe blocks."""
+        self._jumping.now += seconds
+
 
 class Wall:
     """UTC on the loop's clock; `step` sets it as NTP would."""
