@@ -246,13 +246,12 @@ async def test_missing_tool_says_how_to_install_it(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("after_s", [0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
 async def test_cancellation_at_any_moment_leaves_nothing(after_s: float) -> None:
     with Server() as server:
-        task = asyncio.ensure_future(throughput(params(server.port, duration_s=20.0), box()))
-        await asyncio.sleep(after_s)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
         with nothing_left():
-            pass
+            task = asyncio.ensure_future(throughput(params(server.port, duration_s=20.0), box()))
+            await asyncio.sleep(after_s)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
         await until(lambda: not server.connected)
 
 
