@@ -28,7 +28,7 @@ TICK_S = 1.0
 BINS_EVERY_S = 5.0
 SCHEDULES_S = 3.0
 """Retained schedules come right after the subscription; they say how many samples make a minute."""
-TOTALS_EVERY_S = 30.0
+TOTALS_EVERY_S = 15.0
 DAY_S = 86400.0
 _MARKS_AT_ONCE = 5000
 
