@@ -87,7 +87,7 @@ class Table:
         base = stream * STREAM_STEP
         found = self._db.execute(
             "SELECT key, kind, started_at, raw FROM measurement WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?",
-            (base + first, base + last, limit),
+            (base + first, base + min(last, STREAM_STEP - 1), limit),
         )
         return [Row(raw, Kind(kind), at, key - base) for key, kind, at, raw in found]
 

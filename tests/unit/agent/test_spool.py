@@ -283,3 +283,15 @@ async def test_after_close_nothing_more_is_taken(tmp_path: Path) -> None:
     await spool.close()
     with pytest.raises(StoreError, match="the spool is closed"):
         await spool.append(measurement(1), dated=True)
+
+
+async def test_an_older_stream_whose_rows_are_all_gone_lends_its_name_to_no_other(tmp_path: Path) -> None:
+    first = open_spool(tmp_path, max_bytes=2**20)
+    await first.append(measurement(0), dated=True)
+    await first.close()
+    second = open_spool(tmp_path, max_bytes=2**20)
+    await asyncio.gather(*(second.append(measurement(i, size=20_000), dated=True) for i in range(1, 16)))
+    assert second.state().dropped > 0
+    chunk = await second.next()
+    assert chunk is not None and chunk.stream == second.stream
+    await second.close()
