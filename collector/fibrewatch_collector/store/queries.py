@@ -54,10 +54,15 @@ def _stored(row: tuple[Any, ...]) -> Stored:
     return Stored(number, AgentId(territory, site, agent), stream, seq, received_us / 1e6, raw)
 
 
+_ALL_SERIES = """
+SELECT s.id FROM series s JOIN agent a ON a.id = s.agent
+ORDER BY a.territory, a.site, a.agent, s.probe, s.test, s.target, s.role, s.interface, s.family
+"""
+
+
 def export(db: sqlite3.Connection, begin: float, end: float) -> Iterator[Stored]:
     """See Store.export; in pages, so that no long transaction holds up the writer's log."""
-    series = db.execute("SELECT id FROM series ORDER BY agent, probe, test, target, role, interface, family").fetchall()
-    for (number,) in series:
+    for (number,) in db.execute(_ALL_SERIES).fetchall():
         yield from _export_series(db, number, microseconds(begin), microseconds(end))
 
 
