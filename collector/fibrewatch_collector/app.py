@@ -101,12 +101,7 @@ class App:
                 group.create_task(self._tick(), name="tick"),
                 group.create_task(self._keep_bins(), name="bins"),
             ]
-            log.info(
-                "collector %s serves http://%s/ store=%s",
-                __version__,
-                self._config.http.address,
-                self._config.store.path,
-            )
+            log.info("version=%s http=%s store=%s", __version__, self._config.http.address, self._config.store.path)
             await self._stop.wait()
             log.info("stopping")
             for task in tasks:

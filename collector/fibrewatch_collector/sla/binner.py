@@ -7,7 +7,7 @@ kept in memory; after a restart it follows from the rows that came in since the 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fibrewatch.measurement import UNDATED, AnyMeasurement
+from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Inventory, SiteKey
@@ -68,7 +68,7 @@ class Backlog:
         """A window came in: its minute is to be judged, again if need be."""
         inventory = self._inventory()
         uplink = inventory.uplink_of(agent, run.interface)
-        if uplink is None or not getattr(run.result, "sent", 0) or UNDATED in run.reasons or run.verdict == "invalid":
+        if uplink is None or bins.samples(run) is None:
             return
         minute = bins.minute_of(run.started_at.timestamp())
         site = (agent.territory, agent.site)

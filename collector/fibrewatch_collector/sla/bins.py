@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from fibrewatch.measurement import Role
+from fibrewatch.measurement import UNDATED, AnyMeasurement, Role
+from fibrewatch.results import PROBES
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.store import BinState
 
@@ -48,6 +49,15 @@ class Verdict(NamedTuple):
 Vantage = tuple[str, str, str]
 """Territory, site, uplink."""
 NOBODY: frozenset[str] = frozenset()
+_WINDOWS = frozenset(name for name, probe in PROBES.items() if probe.mode == "window")
+
+
+def samples(run: AnyMeasurement) -> tuple[int, int] | None:
+    """Sent and lost of a window that tells of the line; None for anything else: undated, say, or the box's own fault"""
+    if run.probe not in _WINDOWS or run.result is None or run.verdict == "invalid" or UNDATED in run.reasons:
+        return None
+    sent, lost = run.result.sent, run.result.lost
+    return (sent, lost) if sent else None
 
 
 def minute_of(at: float) -> int:

@@ -7,7 +7,7 @@ see accuses nobody: while its broker or its store is away, every site is unknown
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fibrewatch.measurement import UNDATED, AnyMeasurement, Role
+from fibrewatch.measurement import AnyMeasurement, Role
 from fibrewatch.wire import AgentId, Status
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Inventory, Site, SiteKey
@@ -132,17 +132,17 @@ class Tracker:
         if box is None:
             return
         self.hear(agent, received_at)
-        sent, lost = getattr(run.result, "sent", 0), getattr(run.result, "lost", None)
-        if run.target is None or not sent or lost is None or run.verdict == "invalid" or UNDATED in run.reasons:
+        samples = bins.samples(run)
+        if run.target is None or samples is None:
             return
         key = (run.target.name, run.test, run.interface, run.family)
         start, old = run.started_at.timestamp(), box.windows.get(key)
         if old is None or start > old.start:
             since = None
-            if not bins.answers(sent, lost):
+            if not bins.answers(*samples):
                 first = start + (getattr(run.result, "first_lost_at_s", None) or 0.0)
                 since = old.lost_since if old and old.lost_since is not None else first
-            box.windows[key] = _Window(run.target.role, start, run.duration_s, sent, lost, since)
+            box.windows[key] = _Window(run.target.role, start, run.duration_s, *samples, since)
 
     # ---- what follows
 

@@ -236,3 +236,15 @@ def test_box_that_left_the_inventory_is_forgotten() -> None:
     assert set(tracker.evaluate(T0 + 63, T0)) == {("paris", "s0")}
     say(tracker, "gw dns far", who=box(1))
     assert tracker.heard_at(box(1)) is None
+
+
+@pytest.mark.parametrize(
+    "odd", [{"reasons": ("undated",)}, {"verdict": "invalid"}, {"result": None}, {"probe": "sonar"}]
+)
+def test_runs_that_tell_nothing_of_the_line_only_show_that_the_box_lives(odd: dict[str, object]) -> None:
+    tracker = Tracker(fleet())
+    say(tracker, "gw dns far")
+    for name in ("-dns", "-far"):
+        tracker.add(box(), window(name, T0 + 60, **odd), T0 + 122)
+    assert state(tracker, T0 + 123)[:2] == ("up", None)
+    assert tracker.heard_at(box()) == T0 + 122
