@@ -116,8 +116,11 @@ class App:
             log.error("the inventory in force stays: %s", e)  # noqa: TRY400 the message is the whole of it
             return
         self.own.levels.reload_failed = 0
+        new = inventory.agents.keys() - self.hub.inventory.agents.keys()
         self.hub.set_inventory(inventory)
         self.ingest.set_territories(list(inventory.territories))
+        if new:
+            self.ingest.listen_anew()
         log.info("inventory reloaded sites=%d agents=%d", len(inventory.sites), len(inventory.agents))
 
     # ---- the clock

@@ -103,6 +103,10 @@ class Ingest:
             self._territories = tuple(territories)
             self._retarget.set()
 
+    def listen_anew(self) -> None:
+        """Connects anew: the broker then repeats every retained status and inventory, those of new boxes too."""
+        self._retarget.set()
+
     async def _watch_writer(self) -> None:
         await asyncio.wrap_future(self.writer.ended)
 

@@ -227,11 +227,12 @@ async def test_without_its_broker_the_collector_is_not_ready_and_accuses_nobody(
 async def test_reload_takes_a_good_inventory_and_keeps_the_old_one_otherwise(
     collector: CollectorProcess, broker: Mosquitto
 ) -> None:
+    new = AgentId("paris", "sentier", "box-01")
+    await publish(broker.port, new, Status(state="online", version="9.9", boot="00000000", at=datetime.now(UTC)))
     collector.write_sites(site("bourse", "box-01"), site("sentier", "box-01"))
     _hang_up(collector)
-    collector.wait(lambda: len(collector.json("/api/v1/sites")["sites"]) == 2, "an answer")
     collector.wait(lambda: _names(collector) == ["bourse", "sentier"], "the new inventory")
-    new = AgentId("paris", "sentier", "box-01")
+    collector.wait(lambda: b'site="sentier",agent="box-01",version="9.9"' in collector.get("/metrics")[1], "its status")
     await deliver(broker.port, new, windows("gw dns far", last_minutes(1)), "0" * 15 + "3")
     collector.write_sites(site("bourse", "box-01"), site("bourse", "box-01"))
     _hang_up(collector)
