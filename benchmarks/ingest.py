@@ -84,7 +84,8 @@ def run_exporter(rate: float, duration_s: float) -> Run:
             feed = ["--port", broker.port, "--devices", SITES * AGENTS, "--count", count, "--rate", rate]
             with Process(python("-m", "benchmarks.peer_publisher", *map(str, feed)), folder / "feed.log") as publisher:
                 publisher.wait(duration_s * 20 + 120)
-            cpu_s, seconds = _settle(exporter, metrics, count, begun)
+                seconds = _seconds(publisher.log.read_text("utf-8"), time.monotonic() - begun)
+            cpu_s = _settle(exporter, metrics, count)
             return Run("prometheus-mqtt-exporter", rate, count, seconds, cpu_s - before)
 
 
@@ -97,18 +98,17 @@ def _wait_for_subscription(exporter: Process) -> None:
     time.sleep(0.5)  # what it says it will do
 
 
-def _settle(exporter: Process, metrics: str, count: int, begun: float) -> tuple[float, float]:
-    """CPU and time when the exporter has counted all; its own scrapes are not charged to it."""
+def _settle(exporter: Process, metrics: str, count: int) -> float:
+    """CPU when the exporter has counted all; its own scrapes are not charged to it."""
     charged = 0.0
     for _ in range(60):
-        seconds = time.monotonic() - begun
         time.sleep(0.5)
         cpu_s = exporter.cpu_s() - charged
         page = get(metrics).decode()
         charged += exporter.cpu_s() - charged - cpu_s
         lines = [line for line in page.splitlines() if line.startswith("received_messages{")]
         if sum(float(line.split()[-1]) for line in lines if 'status="success"' in line) >= count:
-            return cpu_s, seconds
+            return cpu_s
     raise SystemExit(f"the exporter counted fewer than {count} messages: {lines}")
 
 

@@ -39,8 +39,8 @@ def _flat(source: generate.Source, number: int) -> bytes:
     return msgspec.json.encode({**fields, "duration": run.duration_s})
 
 
-def publish(port: int, devices: int, count: int, rate: float) -> None:
-    """Sends `count` messages at `rate` a second, one device after the other."""
+def publish(port: int, devices: int, count: int, rate: float) -> float:
+    """Sends `count` messages at `rate` a second, one device after the other; returns the seconds it took."""
     ready = messages(devices)
     link = Link("127.0.0.1", port, lambda _topic, _payload: None)
     link.connect()
@@ -54,6 +54,7 @@ def publish(port: int, devices: int, count: int, rate: float) -> None:
         sent = due
         link.poll(min(0.05, 1 / rate))
     link.close()
+    return time.monotonic() - begun
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def main() -> None:
     for name, kind in (("--port", int), ("--devices", int), ("--count", int), ("--rate", float)):
         parser.add_argument(name, type=kind, required=True)
     given = parser.parse_args()
-    publish(given.port, given.devices, given.count, given.rate)
+    print(f"seconds={publish(given.port, given.devices, given.count, given.rate):.2f}")
 
 
 if __name__ == "__main__":
