@@ -34,7 +34,7 @@ def answer(*records: bytes, flags: int = 0x8180, asked: bytes = ASKED, more: byt
 
 def test_a_question_is_written_as_rfc_1035_has_it() -> None:
     header, name, kind, edns = "123401000001000000000001", "03777777076578616d706c6502667200", "00010001", "000029"
-    assert ASKED == bytes.fromhex(f"{header}{name}{kind}{edns}04d0000000000000")
+    assert bytes.fromhex(f"{header}{name}{kind}{edns}04d0000000000000") == ASKED
 
 
 def test_recursion_and_edns_can_be_left_out() -> None:
