@@ -20,6 +20,8 @@ GRACE_S = 5.0
 INTERVAL_S = 1.0
 MAX_FILL_S = 32 * 86400
 """So far back the time between an uplink's first windows is filled: a box keeps nothing older than its spool's age."""
+Intervals = Mapping[AgentId, Mapping[tuple[str, str], float]]
+"""Of each box by test and target."""
 SILENT = Verdict("N", "silent")
 
 
@@ -50,7 +52,7 @@ class Backlog:
         self._inventory = inventory
         self._begun: dict[Vantage, int] = {}
         self._work = Work()
-        self._intervals: dict[tuple[AgentId, str, str], float] = {}
+        self._intervals: dict[AgentId, dict[tuple[str, str], float]] = {}
 
     def resume(self, begun: Iterable[Vantage], newest: int) -> None:
         """After a restart: these uplinks have bins up to and with the minute `newest`."""
@@ -60,9 +62,11 @@ class Backlog:
 
     def set_schedule(self, agent: AgentId, schedule: Schedule) -> None:
         """Notes how far apart a box's samples are."""
-        for test in schedule.schedule:
-            if test.interval_s is not None and test.interval_s > 0:
-                self._intervals[agent, test.test, test.target or ""] = test.interval_s
+        self._intervals[agent] = {
+            (test.test, test.target or ""): test.interval_s
+            for test in schedule.schedule
+            if test.interval_s is not None and test.interval_s > 0
+        }
 
     def mark(self, agent: AgentId, run: AnyMeasurement) -> None:
         """A window came in: its minute is to be judged, again if need be."""
@@ -109,14 +113,12 @@ class Backlog:
         for vantage, minute in work.back.items():
             self._work.back[vantage] = min(minute, self._work.back.get(vantage, minute))
 
-    def intervals(self) -> Mapping[tuple[AgentId, str, str], float]:
+    def intervals(self) -> Intervals:
         """Seconds between samples, for `judge_all` in another thread."""
         return dict(self._intervals)
 
 
-def judge_all(
-    work: Work, store: Store, inventory: Inventory, intervals: Mapping[tuple[AgentId, str, str], float]
-) -> list[Bin]:
+def judge_all(work: Work, store: Store, inventory: Inventory, intervals: Intervals) -> list[Bin]:
     """The bins of everything that is due; blocks on the store."""
     judge = _Judge(store, inventory, intervals)
     fill = {minute: set(uplinks) for minute, uplinks in work.fill.items()}
@@ -143,7 +145,7 @@ def _gaps(work: Work, store: Store) -> Iterator[tuple[Vantage, int]]:
 class _Judge:
     """Judges minutes; a lost target is looked at from all sites, because it may be the target's own fault."""
 
-    def __init__(self, store: Store, inventory: Inventory, intervals: Mapping[tuple[AgentId, str, str], float]) -> None:
+    def __init__(self, store: Store, inventory: Inventory, intervals: Intervals) -> None:
         self._store, self._inventory, self._intervals = store, inventory, intervals
 
     def minute(self, minute: int, sites: set[SiteKey]) -> dict[Vantage, Verdict]:
@@ -173,6 +175,6 @@ class _Judge:
         return views
 
     def _flow(self, count: WindowCount) -> Iterator[Flow]:
-        interval = self._intervals.get((count.agent, count.test, count.target), INTERVAL_S)
+        interval = self._intervals.get(count.agent, {}).get((count.test, count.target), INTERVAL_S)
         if bins.enough(count.sent, interval):
             yield Flow(count.agent, count.target, count.role, bins.answers(count.sent, count.lost))

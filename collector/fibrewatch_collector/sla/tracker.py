@@ -19,6 +19,8 @@ SILENT_WINDOWS = 2.5
 STALE_WINDOWS = 3.0
 """A window older than this says nothing of now. Later than silence: a silent box is unreachable, not unknown."""
 WINDOW_S = 60.0
+MAX_WINDOWS = 1000
+"""Of one box: twice what it may schedule; beyond it the oldest goes."""
 RECONNECT_S = 15.0
 """So long after the collector began to listen an old last will is not believed: the box may be about to come back."""
 
@@ -122,7 +124,8 @@ class Tracker:
             return
         self.hear(agent, now)
         at = status.at.timestamp() if status.at is not None else now
-        box.told_back.update(dict.fromkeys(set(box.told_lost) - set(status.lost_targets), at))
+        measured = {key[0] for key in box.windows}
+        box.told_back |= dict.fromkeys((box.told_lost.keys() & measured) - set(status.lost_targets), at)
         box.told_lost = {target: box.told_lost.get(target, at) for target in status.lost_targets}
         box.told_at = at
 
@@ -142,6 +145,8 @@ class Tracker:
             if not bins.answers(*samples):
                 first = start + (getattr(run.result, "first_lost_at_s", None) or 0.0)
                 since = old.lost_since if old and old.lost_since is not None else first
+            if len(box.windows) >= MAX_WINDOWS and old is None:
+                del box.windows[min(box.windows, key=lambda each: box.windows[each].start)]
             box.windows[key] = _Window(run.target.role, start, run.duration_s, *samples, since)
 
     # ---- what follows

@@ -8,7 +8,7 @@ from fibrewatch.wire import AgentId, ScheduledTest, Status
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Agent, Inventory, Site, Territory, Uplink
 from fibrewatch_collector.sla.live import SiteState
-from fibrewatch_collector.sla.tracker import RECONNECT_S, Tracker
+from fibrewatch_collector.sla.tracker import MAX_WINDOWS, RECONNECT_S, Tracker
 from tests.unit.collector.runs import T0, window
 
 
@@ -248,3 +248,15 @@ def test_runs_that_tell_nothing_of_the_line_only_show_that_the_box_lives(odd: di
         tracker.add(box(), window(name, T0 + 60, **odd), T0 + 122)
     assert state(tracker, T0 + 123)[:2] == ("up", None)
     assert tracker.heard_at(box()) == T0 + 122
+
+
+def test_what_is_remembered_of_a_box_is_bounded() -> None:
+    tracker = Tracker(fleet())
+    for n in range(MAX_WINDOWS + 50):
+        tracker.add(box(), window("dns", T0 + n, test=f"ping-{n}"), T0 + n)
+        tracker.set_status(box(), status(T0 + n, f"invented-{n}"), T0 + n)
+    remembered = tracker._boxes[box()]
+    assert len(remembered.windows) == MAX_WINDOWS
+    assert ("dns", "ping-0", None, None) not in remembered.windows
+    assert len(remembered.told_lost) == 1
+    assert not remembered.told_back
