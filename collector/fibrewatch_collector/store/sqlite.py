@@ -101,7 +101,7 @@ class SqliteStore:
     def _roll_up(self, limit: int, before_hour: int) -> int:
         due = upkeep.due(self._db, before_hour, limit)
         for hour, series in due:
-            upkeep.roll_up(self._db, hour, series, self._pruned_before_us)
+            upkeep.roll_up(self._db, hour, series)
         self._marked.difference_update(due)
         return len(due)
 
@@ -110,19 +110,21 @@ class SqliteStore:
         before_us = microseconds(before) // HOUR_US * HOUR_US
         while self._write(lambda: self._roll_up(_PRUNE_CHUNK // 60, before_us // HOUR_US)):
             pass
+        self._write(lambda: self._refuse_before(before_us))
         deleted, left = 0, limit or 2**63
         while deleted < left:
             chunk = min(_PRUNE_CHUNK, left - deleted)
-            count = self._write(partial(self._prune_chunk, before_us, chunk))
+            count = self._write(partial(upkeep.delete_expired, self._db, before_us, chunk))
             deleted += count
             if count < chunk:
                 break
         return deleted
 
-    def _prune_chunk(self, before_us: int, limit: int) -> int:
+    def _refuse_before(self, before_us: int) -> None:
+        """From now on nothing older comes in, and all hours before are rolled up: none is ever made of what is left."""
+        self._roll_up(2**62, before_us // HOUR_US)  # what another process brought since
         upkeep.set_pruned_before(self._db, before_us)
         self._pruned_before_us = max(self._pruned_before_us, before_us)
-        return upkeep.delete_expired(self._db, before_us, limit)
 
     def _write(self, work: Callable[[], T]) -> T:
         """Runs `work` in a transaction of its own: all of it is done, durably, or nothing."""

@@ -32,24 +32,20 @@ def due(db: sqlite3.Connection, before_hour: int, limit: int) -> list[tuple[int,
     return [(hour_, series) for hour_, series in db.execute(query, (before_hour, limit))]
 
 
-def roll_up(db: sqlite3.Connection, hour_number: int, series: int, pruned_before_us: int) -> None:
-    """Makes one hour of one series anew from all its measurements, and takes its mark away.
-
-    An hour that retention has reached stays as it is: from the rows that are left it would come out too small.
-    """
+def roll_up(db: sqlite3.Connection, hour_number: int, series: int) -> None:
+    """Makes one hour of one series anew from all its measurements, and takes its mark away."""
     begin = hour_number * HOUR_US
-    if begin >= pruned_before_us:
-        stretch = (series, begin, begin + HOUR_US)
-        counts = [count or 0 for count in db.execute(_COUNTS, stretch).fetchone()]
-        bodies = [codec.unpack(body, dictionary) for body, dictionary in db.execute(_BODIES, stretch)]
-        places = ",".join("?" * 13)
-        row = (series, hour_number, hour.VERSION, *counts, hour.pack(hour.summed(bodies)))
-        db.execute(f"INSERT OR REPLACE INTO rollup VALUES ({places})", row)  # noqa: S608 ours
+    stretch = (series, begin, begin + HOUR_US)
+    counts = [count or 0 for count in db.execute(_COUNTS, stretch).fetchone()]
+    bodies = [codec.unpack(body, dictionary) for body, dictionary in db.execute(_BODIES, stretch)]
+    places = ",".join("?" * 13)
+    row = (series, hour_number, hour.VERSION, *counts, hour.pack(hour.summed(bodies)))
+    db.execute(f"INSERT OR REPLACE INTO rollup VALUES ({places})", row)  # noqa: S608 ours
     db.execute("DELETE FROM dirty WHERE hour=? AND series=?", (hour_number, series))
 
 
 def set_pruned_before(db: sqlite3.Connection, before_us: int) -> None:
-    """From now on nothing older is taken in, so that a rolled-up hour never comes up short."""
+    """Remembers up to when measurements may be gone."""
     db.execute(
         "INSERT INTO meta VALUES ('pruned_before_us', ?)"
         " ON CONFLICT(key) DO UPDATE SET value = max(value, excluded.value)",

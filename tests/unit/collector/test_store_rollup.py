@@ -135,6 +135,16 @@ def test_late_row_of_a_pruned_hour_is_refused_and_the_hour_stays(store: SqliteSt
     assert before[0].n == 59
 
 
+def test_prune_in_another_process_is_heeded(store: SqliteStore, tmp_path: Path) -> None:
+    store.commit([delivery(minute(1), minute(2))])
+    other = SqliteStore(tmp_path / "store.db")
+    assert other.prune(NOON + 3600) == 2
+    other.close()
+    assert store.commit([delivery(minute(3))]).reasons == {"time_past": 1}
+    assert roll_all(store) == 0
+    assert [each.n for each in store.rollups(Filter())] == [2]
+
+
 def test_pruned_boundary_survives_a_restart(tmp_path: Path) -> None:
     first = SqliteStore(tmp_path / "store.db")
     first.commit([delivery(minute(1))])

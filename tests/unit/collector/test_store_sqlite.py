@@ -203,6 +203,14 @@ def test_another_process_that_writes_is_noticed(store: SqliteStore, tmp_path: Pa
     assert (len(done.stored), done.duplicates, done.through) == (1, 1, {(AGENT, STREAM): 4})
 
 
+def test_another_process_that_went_on_with_a_stream_is_noticed(store: SqliteStore, tmp_path: Path) -> None:
+    store.commit([delivery(good(1))])
+    other = SqliteStore(tmp_path / "store.db")
+    other.commit([delivery(good(2), good(3))])
+    other.close()
+    assert store.commit([delivery(good(4))]).through == {(AGENT, STREAM): 4}
+
+
 # ---- questions
 
 
@@ -299,6 +307,7 @@ def test_full_disk_is_told_apart_nothing_is_done_and_it_recovers(store: SqliteSt
     store._db.execute("PRAGMA max_page_count=1000000")
     done = store.commit([many])
     assert (len(done.stored), done.duplicates, done.through) == (198, 0, {(AGENT, STREAM): 199})
+    assert len(raws(store, Filter(probe="ping"))) == 199  # also by their series, which had to be made again
 
 
 def test_value_that_the_store_cannot_hold_is_a_store_error_of_one_line(store: SqliteStore) -> None:
