@@ -45,9 +45,9 @@ def read(der: bytes) -> Certificate:
         fields = [node for node in _nodes(to_be_signed.content) if node.tag != _VERSION_TAG]
         _, _, issuer, validity, subject, *_ = fields
         not_before, not_after = (_time(node) for node in _nodes(validity.content))
+        return Certificate(_name(subject), _name(issuer), not_before, not_after)
     except (ValueError, StopIteration, IndexError) as e:
         raise CertificateError("the certificate can't be read") from e
-    return Certificate(_name(subject), _name(issuer), not_before, not_after)
 
 
 def _nodes(data: bytes) -> Iterator[_Node]:

@@ -163,7 +163,7 @@ class TlsStream:
 
 
 def _tls_error(doing: str, e: ssl.SSLError) -> ProbeError:
-    if isinstance(e, ssl.SSLEOFError):
+    if isinstance(e, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ProbeError("tls", f"{doing}: the other end closed")
     reason = (e.reason or str(e)).lower().replace("_", " ")
     return ProbeError("tls", f"{doing}: {reason}")
