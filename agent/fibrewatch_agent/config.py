@@ -24,7 +24,6 @@ SHORTEST_WINDOW_S = 1.0
 MAX_PLANS = 500  # wire.Inventory.schedule
 MAX_TARGETS = 200  # wire.Status.lost_targets
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
-_RESERVED_TESTS = frozenset(name for name, probe in PROBES.items() if probe.mode == "event") | {"once"}
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -276,7 +275,7 @@ class _Checker:
         for name in table:
             if not valid_label(name):
                 self._fail(place, f"{name!r} is not a name of 1 to 63 letters, digits, _ . : -")
-            if place == "tests" and name in _RESERVED_TESTS:
+            if place == "tests" and _reserved(name):
                 self._fail(place, f"{name!r} is reserved for the agent's own measurements")
 
     def _tls(self, tls: TlsConfig | None) -> None:
@@ -286,6 +285,11 @@ class _Checker:
 
     def _fail(self, place: str, problem: str) -> NoReturn:
         raise ConfigError(self.file, place, problem)
+
+
+def _reserved(test: str) -> bool:
+    """Whether the agent writes measurements of that name itself."""
+    return test == "once" or (test in PROBES and PROBES[test].mode == "event")
 
 
 def _address_family(address: str) -> Literal[4, 6] | None:

@@ -5,7 +5,6 @@ Results change by addition only: unknown fields are ignored, unknown probes deco
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -222,9 +221,7 @@ def measurement_type(probe: ProbeType) -> Any:
     return Measurement[probe.result]  # type: ignore[name-defined]
 
 
-_measurement_decoders: Mapping[str, msgspec.json.Decoder[AnyMeasurement]] = {
-    name: msgspec.json.Decoder(measurement_type(probe)) for name, probe in PROBES.items()
-}
+_measurement_decoders: dict[str, msgspec.json.Decoder[AnyMeasurement]] = {}
 _unknown_decoder: msgspec.json.Decoder[AnyMeasurement] = msgspec.json.Decoder(Measurement[Any])
 
 
@@ -259,9 +256,17 @@ def decode_measurement(raw: bytes | Raw) -> AnyMeasurement:
     _check_size(raw, MAX_MEASUREMENT_BYTES)
     try:
         probe = _peek_decoder.decode(raw).probe
-        return _measurement_decoders.get(probe, _unknown_decoder).decode(raw)
+        return (_measurement_decoders.get(probe) or _decoder_for(probe)).decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise WireError("malformed", str(e)) from e
+
+
+def _decoder_for(probe: str) -> msgspec.json.Decoder[AnyMeasurement]:
+    """Made when first needed: each costs a box some 50 KiB."""
+    known = PROBES.get(probe)
+    if known is None:
+        return _unknown_decoder
+    return _measurement_decoders.setdefault(probe, msgspec.json.Decoder(measurement_type(known)))
 
 
 def decode_batch(payload: bytes) -> Batch:

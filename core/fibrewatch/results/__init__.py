@@ -8,9 +8,8 @@ A module gives
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
 from typing import Literal
 
 from msgspec import Struct
@@ -34,13 +33,27 @@ class ProbeType:
     fields: tuple[Field, ...]
 
 
-def _probe_type(name: str, module: ModuleType) -> ProbeType:
-    return ProbeType(name, module.MODE, module.Params, module.Result, tuple(fields_of(module.Result)))
+class _Registry(Mapping[str, ProbeType]):
+    """Name → probe; each module is imported when it is first asked for, so that a box loads only what it runs."""
+
+    def __init__(self) -> None:
+        self._names = tuple(sorted(info.name for info in pkgutil.iter_modules(__path__)))
+        self._loaded: dict[str, ProbeType] = {}
+
+    def __getitem__(self, name: str) -> ProbeType:
+        if name not in self._loaded:
+            if name not in self._names:
+                raise KeyError(name)
+            module = importlib.import_module(f"{__name__}.{name}")
+            fields = tuple(fields_of(module.Result))
+            self._loaded[name] = ProbeType(name, module.MODE, module.Params, module.Result, fields)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
-def _discover() -> Mapping[str, ProbeType]:
-    names = sorted(info.name for info in pkgutil.iter_modules(__path__))
-    return MappingProxyType({name: _probe_type(name, importlib.import_module(f"{__name__}.{name}")) for name in names})
-
-
-PROBES: Mapping[str, ProbeType] = _discover()
+PROBES: Mapping[str, ProbeType] = _Registry()
