@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -14,10 +15,12 @@ from fibrewatch.results import PROBES
 from fibrewatch.results.throughput import Result
 from tests.support.routed import FULL_FRAME, PAYLOAD, ByteCounter, RoutedLine
 
-RATE_BITS = 200e6
+CEILING = 200e6 / 8 * PAYLOAD / FULL_FRAME
+"""Bytes of TCP payload per second that 200 Mbit/s of frames carry: 0.9564 of the rate."""
+FULL, ATTEMPTS = 0.994, 5
 DURATION_S, OMIT_S = 4, 2
-EDGE_S = 0.25
-"""Left out of the counter's window at both ends: what started when is known to a few milliseconds only."""
+EDGE_S = 0.05
+"""Left out of the counter's window at both ends: what started when is known to some milliseconds only."""
 
 pytestmark = pytest.mark.alone
 
@@ -40,38 +43,50 @@ def line() -> Iterator[RoutedLine]:
 
 @pytest.mark.parametrize("direction", ["down", "up"])
 def test_goodput_is_what_the_line_carried(line: RoutedLine, direction: str) -> None:
-    receiver = line.box if direction == "down" else line.far
-    with ByteCounter(receiver) as counter:
-        measurement = _probe(line, direction)
-    assert measurement.result is not None
-    goodput = measurement.result.goodput
-    begin = measurement.boottime_s + OMIT_S
-    counted = counter.rate(begin + EDGE_S, begin + DURATION_S - EDGE_S) * PAYLOAD / FULL_FRAME
-    by_hand = _by_hand(line, direction)
-    report = {"probe": goodput, "interface": counted, "tbf": _ceiling(), "iperf3": by_hand}
+    probe, counted = _on_a_full_line(line, direction, _probe)
+    by_hand, _ = _on_a_full_line(line, direction, _by_hand)
+    report = {"probe": probe, "interface": counted, "tbf": CEILING, "iperf3": by_hand}
     print({name: f"{value * 8 / 1e6:.2f} Mbit/s" for name, value in report.items()})
-    assert measurement.verdict == "valid", measurement.reasons
-    for other in (counted, _ceiling(), by_hand):
-        assert goodput == pytest.approx(other, rel=0.01)
+    for other in (counted, CEILING, by_hand):
+        assert probe == pytest.approx(other, rel=0.01)
 
 
-def _ceiling() -> float:
-    return RATE_BITS / 8 * PAYLOAD / FULL_FRAME
+def _on_a_full_line(
+    line: RoutedLine, direction: str, run: Callable[[RoutedLine, str], tuple[float, float]]
+) -> tuple[float, float]:
+    """What a transfer says of itself, and what the receiver's interface counted meanwhile as TCP payload.
+
+    When this machine takes the processor away from the senders for a tenth of a second, the line runs empty and the
+    transfer tells of the machine; the interface's counter knows, whatever the transfer says, and another one is made.
+    """
+    for _ in range(ATTEMPTS):
+        with ByteCounter(line.box if direction == "down" else line.far) as counter:
+            goodput, started = run(line, direction)
+        begin = started + OMIT_S
+        counted = counter.rate(begin + EDGE_S, begin + DURATION_S - EDGE_S) * PAYLOAD / FULL_FRAME
+        if counted >= FULL * CEILING:
+            return goodput, counted
+        print(f"the line was not full: {counted * 8 / 1e6:.2f} Mbit/s")
+    pytest.fail(f"the line was not full in {ATTEMPTS} transfers")
 
 
-def _probe(line: RoutedLine, direction: str) -> Measurement[Result]:
+def _probe(line: RoutedLine, direction: str) -> tuple[float, float]:
+    """Goodput, and when it began by the boot clock."""
     params = [f"direction={direction}", f"duration={DURATION_S} s", f"omit={OMIT_S} s"]
     options = [option for param in params for option in ("--param", param)]
     command = ["-m", "fibrewatch_agent", "once", "throughput", "--target", line.far4, "--json", *options]
     output = line.box.run(sys.executable, *command)
     measurement: Measurement[Result] = msgspec.json.decode(output, type=wire.measurement_type(PROBES["throughput"]))
-    return measurement
+    assert measurement.verdict == "valid", measurement.reasons
+    assert measurement.result is not None
+    assert measurement.result.goodput is not None
+    return measurement.result.goodput, measurement.boottime_s
 
 
-def _by_hand(line: RoutedLine, direction: str) -> float:
-    """The same transfer by the command line of iperf3; the receiver's goodput in bytes per second."""
+def _by_hand(line: RoutedLine, direction: str) -> tuple[float, float]:
+    """The same transfer by the command line of iperf3."""
     way = ["-R"] if direction == "down" else []
     command = ["iperf3", "-c", line.far4, "-t", str(DURATION_S), "-O", str(OMIT_S), "-P", "4", "-J", *way]
+    started = time.clock_gettime(time.CLOCK_BOOTTIME)
     received = json.loads(line.box.run(*command))["end"]["sum_received"]
-    rate: float = received["bytes"] / received["seconds"]
-    return rate
+    return received["bytes"] / received["seconds"], started
