@@ -6,9 +6,10 @@ was told to end. Only the JSON counts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from fibrewatch.errors import ToolError
 from fibrewatch.measurement import Error
@@ -47,17 +48,21 @@ _MEANINGS: Sequence[tuple[str, Error]] = (
 """A part of the message, in lower case, and the error it stands for; the first that fits counts, so causes go first."""
 
 
-class Sum(Struct, frozen=True):
-    """Bytes over a time, of one stream or of all. Numbers are floats as cJSON has them; it writes null for NaN."""
+Number = Annotated[float, Meta(ge=-1, le=2**53)] | None
+"""A float, as everything is in cJSON, which writes null for NaN; of a size that a count can have; -1 for unknown."""
 
-    start: float | None = None
-    bytes: float | None = None
-    seconds: float | None = None
-    retransmits: float | None = None
+
+class Sum(Struct, frozen=True):
+    """Bytes over a time, of one stream or of all; round-trip times in microseconds."""
+
+    start: Number = None
+    bytes: Number = None
+    seconds: Number = None
+    retransmits: Number = None
     omitted: bool = False
-    min_rtt: float | None = None
-    mean_rtt: float | None = None
-    max_rtt: float | None = None
+    min_rtt: Number = None
+    mean_rtt: Number = None
+    max_rtt: Number = None
 
 
 class Interval(Struct, frozen=True):
@@ -75,8 +80,8 @@ class Stream(Struct, frozen=True):
 class Cpu(Struct, frozen=True):
     """getrusage(2) over wall time, in percent of one core: `host` is who wrote the report, whichever way data went."""
 
-    host_total: float | None = None
-    remote_total: float | None = None
+    host_total: Number = None
+    remote_total: Number = None
 
 
 class End(Struct, frozen=True):

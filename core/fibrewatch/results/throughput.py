@@ -16,7 +16,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         direction: "down" is from the responder to the box.
-        duration_s: How long data flows, without `omit_s`.
+        duration_s: How long data flows, without `omit_s`; iperf3 takes whole seconds, so both are rounded up.
         omit_s: Slow start that is left out of the figures.
         ports: First and last port of the responder's range; a busy one leads to the next.
         congestion: The sender's congestion control, recorded with the result; None leaves the kernel's own.
@@ -54,6 +54,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     congestion: str | None = None
     port: int | None = None
     intervals: tuple[float, ...] = ()
-    """Goodput of each interval of one second, bytes per second, as the receiver saw it where it told."""
+    """Goodput of each interval of one second, bytes per second, as the receiver saw it; where it did not tell (an upload
+    that broke off, a foreign server) what the sender wrote."""
     complete: bool = True
     """False when the transfer was ended before its time: what is here was measured until then."""

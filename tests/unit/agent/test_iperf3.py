@@ -87,6 +87,7 @@ def test_message_means_an_error_of_the_fixed_list(message: str, error: str) -> N
         b'{"end": {"sum_received": {"bytes": "many"}}}',
         b'{"end": {}} trailing',
         b'{"end": {"sum_received": {"bytes": 1e999}}}',
+        b'{"end": {"sum_received": {"bytes": 1e300}}}',
     ],
 )
 def test_output_that_is_no_report_fails_as_parse(output: bytes) -> None:
