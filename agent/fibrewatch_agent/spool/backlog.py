@@ -3,7 +3,6 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -12,52 +11,15 @@ from pathlib import Path
 from fibrewatch.results.spool import Cause
 from fibrewatch.wire import MAX_SEQUENCE, SpoolState
 from fibrewatch_agent.spool.disk import Disk, DiskRefused
-from fibrewatch_agent.spool.file import COMMIT_BYTES, OVERHEAD_BYTES
+from fibrewatch_agent.spool.file import COMMIT_BYTES
 from fibrewatch_agent.spool.memory import Drops, Waiting
 from fibrewatch_agent.spool.rows import Chunk, Drop, Kind, Row, chunk_of, drop_row, redated, released
+from fibrewatch_agent.spool.stream import Bounds, Stream
 from fibrewatch_agent.spool.table import Oldest, Table
 
 log = logging.getLogger(__name__)
 
 DROP_ROWS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much may be held: bytes on the disk, all files together; seconds since a measurement's start."""
-
-    max_bytes: int
-    max_age_s: float
-
-    @property
-    def rows_bytes(self) -> int:
-        """What rows may take of `max_bytes`."""
-        return max(self.max_bytes - OVERHEAD_BYTES, COMMIT_BYTES)
-
-
-@dataclass(slots=True)
-class Stream:
-    """A stream and how far it is.
-
-    Attributes:
-        place: Its number in the file; a higher one is younger.
-        last: Highest number given.
-        sent: Highest number that may have been sent.
-        handed: Highest number handed to the uplink.
-        acked: Highest number acknowledged.
-        buried: Highest number deleted from the file: behind `acked` while the disk refuses.
-        rewrite: What is still to be done to its undated rows.
-    """
-
-    place: int
-    id: str
-    boot: str
-    last: int = 0
-    sent: int = 0
-    handed: int = 0
-    acked: int = 0
-    buried: int = 0
-    rewrite: Callable[[Row], Row] | None = None
 
 
 class Backlog:

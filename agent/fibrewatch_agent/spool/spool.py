@@ -14,8 +14,9 @@ from fibrewatch.errors import StoreError
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import SpoolState
 from fibrewatch_agent.clock import boottime
-from fibrewatch_agent.spool.backlog import Backlog, Bounds
+from fibrewatch_agent.spool.backlog import Backlog
 from fibrewatch_agent.spool.rows import MAX_CHUNK, Chunk, row_of
+from fibrewatch_agent.spool.stream import Bounds
 
 A = ParamSpec("A")
 T = TypeVar("T")

@@ -117,13 +117,15 @@ async def test_age_drops_the_oldest_of_an_earlier_stream(tmp_path: Path) -> None
 
 
 async def test_a_clock_that_is_not_good_drops_nothing_for_its_age(tmp_path: Path) -> None:
-    spool = open_spool(tmp_path, max_age_s=DAY_S, clock=lambda: NOW + 400 * DAY_S)
-    await spool.append(measurement(1), dated=False)
-    await spool.append(measurement(2), dated=False)
-    assert spool.state().depth == 2
-    await spool.release_undated()
-    assert indices(await drain(spool)) == [1, 2]
-    await spool.close()
+    first = open_spool(tmp_path, max_age_s=DAY_S)
+    await fill(first, range(5))
+    await first.close()
+    second = open_spool(tmp_path, max_age_s=DAY_S, clock=lambda: NOW + 400 * DAY_S)
+    await second.append(measurement(5), dated=False)
+    await second.release_undated()
+    assert (second.state().depth, second.state().dropped) == (6, 0)
+    assert indices(await drain(second)) == [0, 1, 2, 3, 4, 5]
+    await second.close()
 
 
 async def test_an_emptied_spool_gives_the_disk_back(tmp_path: Path) -> None:
