@@ -54,7 +54,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     congestion: str | None = None
     port: int | None = None
     intervals: tuple[float, ...] = ()
-    """Goodput of each interval of one second, bytes per second, as the receiver saw it; where it did not tell (an upload
-    that broke off, a foreign server) what the sender wrote."""
+    """Goodput of each interval of one second, bytes per second, as the receiver saw it; where it did not tell (an
+    upload that broke off, a foreign server) what the sender wrote."""
     complete: bool = True
     """False when the transfer was ended before its time: what is here was measured until then."""
