@@ -78,7 +78,7 @@ class Ingest:
         self._retention_s, self._version, self._events, self._clock = retention_s, version, events, clock
         self._acks = PendingAcks()
         self._warned: set[AgentId] = set()
-        self._failing = False
+        self._warned_of_conflict: set[AgentId] = set()
         self._state_changed, self._retarget = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -225,7 +225,7 @@ class Ingest:
     def _refresh_state(self) -> None:
         state: State = "offline"
         if self.stats.connected:
-            state = "degraded" if self._failing else "online"
+            state = "degraded" if self.stats.store_failing else "online"
         if state != self.stats.state:
             self.stats.state = state
             self._state_changed.set()
@@ -299,19 +299,25 @@ class Ingest:
 
     def _committed(self, done: Committed, seconds: float) -> None:
         self.stats.add(done, seconds)
-        if self._failing:
+        if self.stats.store_failing:
             log.info("the store takes measurements again")
-            self._failing = False
+            self.stats.store_failing = False
             self._refresh_state()
-        if done.conflicts:
-            log.error("%d measurements have the number of another one: a copied spool or card?", done.conflicts)
+        for agent in done.conflicting:
+            level = logging.DEBUG if agent in self._warned_of_conflict else logging.ERROR
+            self._warned_of_conflict.add(agent)
+            log.log(level, "agent=%s: a measurement has the number of another one: a copied spool or card?", agent)
         self._events.committed(done, seconds)
         self._acks.add(done.through, done.batches)
 
     def _failed(self, error: StoreError) -> None:
         self.stats.store_failures += 1
-        log.log(logging.DEBUG if self._failing else logging.ERROR, "%s: nothing is acknowledged until it works", error)
-        self._failing = True
+        log.log(
+            logging.DEBUG if self.stats.store_failing else logging.ERROR,
+            "%s: nothing is acknowledged until it works",
+            error,
+        )
+        self.stats.store_failing = True
         self._refresh_state()
 
     def _gave_up(self, delivery: Delivery, error: StoreError) -> None:

@@ -23,6 +23,7 @@ class Stats:
         unknown_probes: Stored, but this program doesn't know the probe.
         store_failures: Transactions that failed.
         connected: Subscribed at the broker.
+        store_failing: The store refuses what it is given; `state` is "degraded", or "offline" without a broker.
     """
 
     payloads: int = 0
@@ -43,6 +44,7 @@ class Stats:
     refused: Counter[str] = field(default_factory=Counter)
     bad_payloads: Counter[str] = field(default_factory=Counter)
     connected: bool = False
+    store_failing: bool = False
     state: State = "offline"
 
     def add(self, done: Committed, seconds: float) -> None:

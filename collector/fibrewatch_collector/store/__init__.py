@@ -47,7 +47,7 @@ class Committed:
         stored: The measurements that were new, in order.
         through: Highest number settled without a gap, of each stream in the transaction: what may be acknowledged.
         batches: How many of each of those streams there were.
-        conflicts: Same key, other digest: kept raw in quarantine, settled, alarmed.
+        conflicts: Same key, other digest: kept raw in quarantine, settled, alarmed; `conflicting` says whose.
         refused: Newly in quarantine for another reason; `reasons` has them by reason.
         lost: Numbers that can never come any more, newly known.
         untaken: Too far ahead of their stream: not settled, so the box sends them again.
@@ -61,6 +61,7 @@ class Committed:
     refused: int = 0
     lost: int = 0
     untaken: int = 0
+    conflicting: set[AgentId] = field(default_factory=set)
     reasons: dict[str, int] = field(default_factory=dict)
 
 

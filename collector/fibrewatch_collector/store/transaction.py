@@ -90,6 +90,7 @@ class Transaction:
             self._done.duplicates += 1
         else:
             self._refuse(batch, arrival, "conflict")
+            self._done.conflicting.add(batch.delivery.agent)
         if batch.live:
             state.settle(seq)
 

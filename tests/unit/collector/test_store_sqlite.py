@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fibrewatch import sketch
 from fibrewatch.errors import StoreError
-from fibrewatch.measurement import Target
+from fibrewatch.measurement import Conditions, Target
+from fibrewatch.results.ping import Result as PingResult
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.store import Bin, Filter, WindowCount, schema
 from fibrewatch_collector.store.catalogue import MAX_SERIES
@@ -76,6 +78,7 @@ def test_same_key_other_content_is_a_conflict_and_settled(store: SqliteStore) ->
     store.commit([delivery(good(1))])
     done = store.commit([delivery(good(1, other), good(2))])
     assert (done.conflicts, done.duplicates, done.refused, len(done.stored)) == (1, 0, 0, 1)
+    assert done.conflicting == {AGENT}
     assert done.through == {(AGENT, STREAM): 2}
     assert raws(store) == [good(1).raw, good(2).raw]
     (kept,) = store.refusals(EVERYTHING, 10)
@@ -377,3 +380,58 @@ def test_ahead_ranges_survive_in_the_file(store: SqliteStore, tmp_path: Path) ->
     with sqlite3.connect(tmp_path / "store.db") as db:
         ((ahead,),) = db.execute("SELECT ahead FROM stream").fetchall()
     assert json.loads(ahead) == [[3, 3], [6, 7]]
+
+
+def test_measurement_takes_250_bytes_at_most_all_in(tmp_path: Path) -> None:
+    """Realistic windows of 60 samples; indices, dictionaries and roll-ups included."""
+    store, rng = SqliteStore(tmp_path / "big.db"), random.Random(20261122)
+    agents = [AgentId("paris", f"site-{number}", "box-01") for number in range(10)]
+    seq = count = 0
+    for minute in range(240):
+        deliveries = []
+        for agent in agents:
+            noisy = [good(seq + number, noisy_window(rng, minute, number)) for number in range(1, 7)]
+            deliveries.append(delivery(*noisy, agent=agent, at=NOON + 60 * minute + 61))
+            count += len(noisy)
+        store.commit(deliveries)
+        seq += 6
+    while store.roll_up(100, NOON + 86_400):
+        pass
+    store.close()  # the last connection to close moves the log into the file
+    assert count == 14_400
+    assert (tmp_path / "big.db").stat().st_size / count <= 250
+
+
+def noisy_window(rng: random.Random, minute: int, target: int) -> bytes:
+    """Each RTT lies up to some 30 % above the least, so that the histogram has a dozen buckets and more."""
+    rtts = [round(0.004 * target * (1 + rng.lognormvariate(-2.5, 1)), 9) for _ in range(60)]
+    ordered = sorted(rtts)
+    ping = PingResult(
+        sent=60,
+        lost=0,
+        deadline=2.0,
+        loss_ratio=0.0,
+        rtt_min=ordered[0],
+        rtt_p50=ordered[29],
+        rtt_p95=ordered[56],
+        rtt_p99=ordered[59],
+        rtt_max=ordered[59],
+        ipdv_p50=round(ordered[30] - ordered[29], 9),
+        ipdv_p95=round(ordered[56] - ordered[29], 9),
+        rtt=sketch.of(rtts),
+        stamps="kernel",
+    )
+    where = Target(name=f"operator-{target}", role="operator", address=f"192.0.2.{target}")
+    conditions = Conditions(
+        clock_synchronised=True,
+        clock_offset_bound_s=round(rng.random() * 0.01, 6),
+        cpu_busy=round(rng.random() * 0.2, 4),
+        temperature_celsius=round(45 + rng.random() * 5, 1),
+        throttled=(),
+        link_speed=125e6,
+    )
+    boottime_s = round(1000 + 60 * minute + rng.random() * 1e-3, 6)
+    at = NOON + 60 * minute
+    return raw_window(
+        at, test=f"latency-{target}", target=where, result=ping, conditions=conditions, boottime_s=boottime_s
+    )
