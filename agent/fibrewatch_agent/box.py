@@ -49,6 +49,7 @@ class Box:
         icmp: The ICMP sockets that all targets share.
         stopping: Set when the agent ends: a window is closed at once and what it has is reported.
         report_target: Tells at once that the target is lost (True) or back (False).
+        memory: What one test against one target keeps from run to run; gone when the agent ends.
     """
 
     agent: str
@@ -61,6 +62,7 @@ class Box:
     window: Window | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     report_target: Callable[[bool], None] = lambda lost: None
+    memory: dict[str, Any] = field(default_factory=dict)
     resolved: str | None = None
     used_family: Literal[4, 6] | None = None
     verdict: Verdict = "valid"

@@ -109,6 +109,7 @@ class Runner:
         self._utc, self._since_boot = utc, since_boot
         self._deadlines: set[asyncio.Timeout] = set()
         self._faults: set[tuple[str, type[Exception]]] = set()
+        self._memories: dict[str, dict[str, Any]] = {}
 
     async def run(
         self, plan: Plan, window: Window | None = None, stopping: asyncio.Event | None = None
@@ -138,7 +139,8 @@ class Runner:
             deadline.reschedule(min(soon, deadline.when() or soon))
 
     def forget(self, plan: Plan) -> None:
-        """The plan is no longer run: it says nothing more about its target."""
+        """The plan is no longer run: it says nothing more about its target, and what it remembers is gone."""
+        self._memories.pop(plan.key, None)
         if plan.target is not None:
             self._lost.report(plan.test, plan.target.name, lost=False)
 
@@ -162,6 +164,7 @@ class Runner:
             window=window,
             stopping=stopping,
             report_target=report,
+            memory=self._memories.setdefault(plan.key, {}),
         )
 
     def _start(self, at: float | None) -> _Start:

@@ -23,7 +23,12 @@ _FLAGS = _TX_SOFTWARE | _RX_SOFTWARE | _SOFTWARE | _OPT_ID | _OPT_TSONLY
 _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
 _TIMESPEC = struct.Struct("=qq")
 _EXTENDED_ERROR = struct.Struct("=IBBBxII")  # struct sock_extended_err: errno, origin, type, code, info, data
-_ERROR_LEVELS = {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}
+_SOL_PACKET, _PACKET_TX_TIMESTAMP = 263, 16  # packet(7) sockets: linux/if_packet.h
+_ERROR_LEVELS = {
+    (socket.IPPROTO_IP, IP_RECVERR),
+    (socket.IPPROTO_IPV6, IPV6_RECVERR),
+    (_SOL_PACKET, _PACKET_TX_TIMESTAMP),
+}
 CONTROL_BYTES = 256
 
 ControlMessages = Sequence[tuple[int, int, bytes]]
@@ -42,7 +47,10 @@ class IcmpError(NamedTuple):
     Attributes:
         address: Where our packet was going.
         offender: Who says so; None when the kernel does not tell.
-        data: The start of our packet, without its IP header; at least 8 bytes (RFC 792), often no more.
+        data: The start of our packet, without its IP header; at least 8 bytes (RFC 792), often no more. For a UDP
+            socket without the UDP header as well: often nothing.
+        info: The MTU of the next link, for the errors that tell it.
+        received_ns: The kernel's receive stamp, nanoseconds since 1970.
     """
 
     address: str
@@ -50,6 +58,8 @@ class IcmpError(NamedTuple):
     code: int
     offender: str | None
     data: bytes
+    info: int = 0
+    received_ns: int | None = None
 
 
 def enable(sock: socket.socket) -> Stamps:
@@ -139,12 +149,13 @@ def parse_notice(data: bytes, control: ControlMessages, address: object) -> Send
     extended = next((body for level, kind, body in control if (level, kind) in _ERROR_LEVELS), None)
     if extended is None:
         return None
-    _, origin, kind, code, _, key = _EXTENDED_ERROR.unpack_from(extended)
+    _, origin, kind, code, info, key = _EXTENDED_ERROR.unpack_from(extended)
     if origin == _ORIGIN_STAMP:
         sent = received_at(control)
         return SendStamp(key, sent) if sent is not None else None
     if origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6) and isinstance(address, tuple):
-        return IcmpError(str(address[0]), kind, code, _offender(extended[_EXTENDED_ERROR.size :]), data)
+        offender = _offender(extended[_EXTENDED_ERROR.size :])
+        return IcmpError(str(address[0]), kind, code, offender, data, info, received_at(control))
     return None
 
 
