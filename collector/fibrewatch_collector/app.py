@@ -1,6 +1,7 @@
 """The collector as one process: one TaskGroup over ingest, clock, bins and HTTP; the only place that ties them."""
 
 import asyncio
+import gc
 import logging
 import signal
 import time
@@ -68,6 +69,7 @@ class App:
         try:
             self._listen_to_signals()
             await self._recover()
+            collect_garbage_seldom()
             await self._work()
         finally:
             await server.stop()
@@ -154,6 +156,16 @@ class App:
             self._totals_at = now
             self.hub.set_totals(await asyncio.to_thread(self._store.bin_totals, now - DAY_S, now))
         self.own.levels.bins_behind_seconds = self.hub.backlog.behind(now)
+
+
+def collect_garbage_seldom() -> None:
+    """Each measurement makes some dozens of objects without cycles, while series and states stay for good.
+
+    Looking through all of those at every 700 new ones took a quarter of the CPU of ingest.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def serve(config: Config, inventory: Inventory) -> None:

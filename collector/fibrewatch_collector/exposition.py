@@ -1,4 +1,4 @@
-"""The boxes' results as Prometheus series, rendered when they come in, so that a scrape only joins text.
+"""The boxes' results as Prometheus series. A scrape renders what came since the last one and joins it to the rest.
 
 What is shown:
 - Gauges are those of the newest run of a series (by started_at; a late batch never walks one back), if that run says
@@ -10,9 +10,10 @@ What is shown:
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
-from fibrewatch.measurement import UNDATED, AnyMeasurement
+from fibrewatch.measurement import UNDATED, AnyMeasurement, Error, Outcome, Verdict
 from fibrewatch.results import ProbeType
 from fibrewatch.wire import AgentId
 from fibrewatch.wire import Inventory as Schedule
@@ -56,6 +57,7 @@ class Exposition:
         self._agent_fresh = Family(
             "fibrewatch_agent_last_result_timestamp_seconds", "gauge", "End of the box's newest run; never expires."
         )
+        self._stale: set[Series] = set()
         self.expired = self.refused = 0
 
     # ---- the fleet
@@ -96,12 +98,12 @@ class Exposition:
             series = self._open(box, key, plan)
             if series is None:
                 return
-        added = self._count(series, run) if counts else ()
+        if counts:
+            self._count(series, run)
         start = run.started_at.timestamp()
         if start > series.start and start <= now + FUTURE_S and UNDATED not in run.reasons:
             self._advance(box, series, run, now)
-        if series.shown:
-            self._show_counters(series, added)
+        self._stale.add(series)
 
     def _open(self, box: Box, key: SeriesKey, plan: Plan) -> Series | None:
         old = box.series.pop(key, None)
@@ -123,8 +125,8 @@ class Exposition:
         self._forget(box.series.pop(min(silent, key=lambda key: box.series[key].end)))
         return True
 
-    def _count(self, series: Series, run: AnyMeasurement) -> tuple[Any, ...]:
-        """Sums the run up; returns what it added to each counter, nothing if it may not count."""
+    def _count(self, series: Series, run: AnyMeasurement) -> None:
+        """Sums the run up."""
         runs = series.runs
         runs[0] += 1
         if run.outcome != "ok":
@@ -132,29 +134,25 @@ class Exposition:
         if run.verdict == "invalid":
             runs[3] += 1
         if run.verdict == "invalid" or run.result is None:
-            return ()
-        added = series.plan.get_counters(run.result)
-        for i, amount in enumerate(added):
+            return
+        for i, amount in enumerate(series.plan.get_counters(run.result)):
             if amount:
                 series.counts[i] += amount
         for histogram, buckets in zip(series.histograms, series.plan.get_histograms(run.result), strict=True):
             if buckets:
                 histogram.add(buckets)
-        return added
 
     def _advance(self, box: Box, series: Series, run: AnyMeasurement, now: float) -> None:
         """Makes this run the newest of its series."""
         start = run.started_at.timestamp()
         series.every_s = self._period(box, series, start, run)
         series.start, series.end = start, start + max(run.duration_s, 0.0)
-        self._fresh.set(series.labels, series.end)
-        if series.end > box.last:
-            box.last = series.end
-            self._agent_fresh.set(box.labels, series.end)
+        box.last = max(box.last, series.end)
         if now > series.end + EXPIRY_PERIODS * series.every_s:
             self._expire(series)
         elif run.outcome != "skipped":
-            self._show(series, run)
+            values = series.plan.get_gauges(run.result) if tells(run, series.plan) else ()
+            series.newest, series.shown = (run.outcome, run.verdict, run.error, values), True
 
     def _period(self, box: Box, series: Series, start: float, run: AnyMeasurement) -> float:
         """Seconds from one run to the next: scheduled, or else learned; a pause doubles what was learned at most."""
@@ -167,44 +165,36 @@ class Exposition:
             return max(UNTIL_LEARNED_S, run.duration_s)
         return min(start - series.start, 2 * series.every_s)
 
-    def _show(self, series: Series, run: AnyMeasurement) -> None:
-        plan, labels = series.plan, series.labels
-        values = plan.get_gauges(run.result) if tells(run, plan) else ()
-        series.newest = (run.outcome, run.verdict, run.error, values)
-        if values:
-            for (name, lines), value in zip(plan.gauge_lines, values, strict=True):
-                if value is None:
-                    lines.pop(labels, None)
-                else:
-                    lines[labels] = f"{name}{labels} {value!r}\n"
-        else:
-            for _, lines in plan.gauge_lines:
-                lines.pop(labels, None)
-        state = (run.outcome, run.verdict)
-        if state != series.state and plan.mode != "event":
-            series.state = state
-            self._success.set(labels, run.outcome == "ok")
-            self._valid.set(labels, run.verdict != "invalid")
-            self._censored.set(labels, run.verdict == "censored")
-        if not series.shown:
-            series.shown = True
-            self._show_counters(series, None)
+    # ---- rendering
 
-    def _show_counters(self, series: Series, added: tuple[Any, ...] | None) -> None:
-        """Renders the counters that moved; all of them when `added` is None."""
+    def _render_stale(self) -> None:
+        for series in self._stale:
+            self._fresh.set(series.labels, series.end if series.end > float("-inf") else None)
+            if series.shown and series.newest is not None:
+                self._render(series, *series.newest)
+        self._stale.clear()
+        for box in self._boxes.values():
+            self._agent_fresh.set(box.labels, box.last if box.last > float("-inf") else None)
+
+    def _render(
+        self, series: Series, outcome: Outcome, verdict: Verdict, error: Error | None, values: tuple[Any, ...]
+    ) -> None:
         plan, labels = series.plan, series.labels
-        if added is None:
-            added = (1,) * len(series.counts)
-        for family, total, amount in zip(plan.counters, series.counts, added, strict=False):
-            if amount:
-                family.lines[labels] = f"{family.name}{labels} {total}\n"
-        if added:
-            for histogram_family, histogram in zip(plan.histograms, series.histograms, strict=True):
-                histogram_family.show(labels, histogram)
+        for (name, lines), value in zip_longest(plan.gauge_lines, values):
+            if value is None:
+                lines.pop(labels, None)
+            else:
+                lines[labels] = f"{name}{labels} {value!r}\n"
+        for family, total in zip(plan.counters, series.counts, strict=True):
+            family.lines[labels] = f"{family.name}{labels} {total}\n"
+        for histogram_family, histogram in zip(plan.histograms, series.histograms, strict=True):
+            histogram_family.show(labels, histogram)
         if plan.mode != "event":
+            self._success.set(labels, outcome == "ok")
+            self._valid.set(labels, verdict != "invalid")
+            self._censored.set(labels, verdict == "censored")
             for family, amount in zip(self._runs, series.runs, strict=True):
-                if amount or labels not in family.lines:
-                    family.lines[labels] = f"{family.name}{labels} {amount}\n"
+                family.set(labels, amount)
 
     # ---- what ends
 
@@ -221,13 +211,14 @@ class Exposition:
     def _expire(self, series: Series) -> None:
         if series.shown:
             self.expired += 1
-        series.shown, series.state = False, None
+        series.shown = False
         for family in (*series.plan.families(), self._success, self._valid, self._censored, *self._runs):
             family.drop(series.labels)
 
     def _forget(self, series: Series) -> None:
         self._expire(series)
         self._fresh.drop(series.labels)
+        self._stale.discard(series)
 
     # ---- what is served
 
@@ -251,7 +242,8 @@ class Exposition:
         return sum(len(box.series) for box in self._boxes.values())
 
     def families(self) -> Iterator[Family]:
-        """In the order of the page: state and freshness, then each probe's own."""
+        """In the order of the page: state and freshness, then each probe's own; brought up to date first."""
+        self._render_stale()
         yield from (self._success, self._valid, self._censored, *self._runs, self._fresh, self._agent_fresh)
         for plan in self._plans.values():
             yield from plan.families()

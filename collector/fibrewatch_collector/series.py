@@ -80,7 +80,6 @@ class Series:
         "runs",
         "shown",
         "start",
-        "state",
     )
 
     def __init__(self, plan: Plan, key: SeriesKey, labels: str) -> None:
@@ -88,7 +87,6 @@ class Series:
         self.start = self.end = float("-inf")
         self.every_s: float | None = None
         self.shown = False
-        self.state: tuple[Outcome, Verdict] | None = None
         self.newest: tuple[Outcome, Verdict, Error | None, tuple[Any, ...]] | None = None
         self.runs = [0, 0, 0, 0]
         self.counts = [0] * len(plan.counters)
