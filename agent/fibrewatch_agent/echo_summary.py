@@ -1,10 +1,8 @@
 """From a window's echoes to its figures: pure arithmetic."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from fibrewatch import sketch, stats
-from fibrewatch.measurement import Error
 from fibrewatch.results.ping import Result, Stamps
 from fibrewatch_agent.icmp import Echo
 
@@ -47,13 +45,3 @@ def summarise(echoes: Sequence[Echo], arrivals: Sequence[int], timeout_s: float,
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 9)
-
-
-def cause(echoes: Sequence[Echo], problem: str) -> tuple[Error, str]:
-    """Why a whole window was lost; one word from a router outweighs silence, for it limits how often it says so."""
-    said = Counter((echo.error, echo.offender) for echo in echoes if echo.error is not None)
-    if not said:
-        return "timeout", f"no reply to {len(echoes)} requests"
-    (error, offender), count = said.most_common(1)[0]
-    by = f"says {offender}" if offender else problem
-    return error or "unreachable", f"{count} of {len(echoes)} requests: {error}, {by}".rstrip(", ")
