@@ -72,8 +72,11 @@ class Window:
 
     @property
     def open(self) -> bool:
-        """Whether one more may be sent."""
-        return len(self.flights) < self.limit
+        """Whether a new batch may be sent: never before what is parked, which it would shut out for ever.
+
+        Acknowledgements are cumulative, so places that wait for a parked number would never be free again.
+        """
+        return len(self.flights) < self.limit and not self.parked
 
     def heads(self) -> list[Flight]:
         """The lowest flight of each stream."""
@@ -110,10 +113,19 @@ class Window:
         return min((head.due for head in self.heads()), default=None)
 
     def unpark(self) -> Flight | None:
-        """The first one that waits for a place, which it now takes."""
-        if not self.parked or not self.open:
+        """The first one that waits, if there is a place or one behind it in its stream has to give it up."""
+        lowest = {head.stream: head.first for head in self.heads()}
+        missing = [flight for flight in self.parked if flight.first < lowest.get(flight.stream, 0)]
+        if len(self.flights) < self.limit and self.parked:
+            flight = missing[0] if missing else self.parked[0]
+        elif missing:
+            flight = missing[0]
+            behind = max((f for f in self.flights if f.stream == flight.stream), key=lambda f: f.first)
+            self.flights.remove(behind)
+            self._park(behind)
+        else:
             return None
-        flight = self.parked.pop(0)
+        self.parked.remove(flight)
         self.flights.append(flight)
         return flight
 

@@ -99,8 +99,20 @@ def test_a_parked_half_goes_before_anything_new_once_there_is_a_place() -> None:
     send_overdue(under_way)
     assert under_way.unpark() is None
     under_way.acknowledge(S, 50, 30.0)
+    assert not under_way.open, "a new batch would take the place"
     parked = under_way.unpark()
     assert parked is not None and (parked.first, parked.last) == (51, 100)
+
+
+def test_the_lowest_missing_one_takes_the_place_of_the_last_of_its_stream() -> None:
+    under_way = window((101, 110), (111, 120), (121, 130), (131, 140))
+    under_way.parked.append(Flight(S, 51, 100))
+    parked = under_way.unpark()
+    assert parked is not None and (parked.first, parked.last) == (51, 100)
+    assert spans(under_way.heads()) == [(51, 100)]
+    assert spans(under_way.parked) == [(131, 140)]
+    assert len(under_way.flights) == 4
+    assert under_way.unpark() is None
 
 
 @pytest.mark.parametrize("poison", [1, 37, 50, 51, 100])
@@ -164,3 +176,68 @@ def test_after_a_reconnect_everything_is_due() -> None:
     under_way.hurry(0.5)
     assert spans(under_way.overdue(0.5)) == [(1, 10)]
     assert under_way.ends() == {S: 10}
+
+
+class Line:
+    """A courier, a line that loses, and a collector that acknowledges what it has without a gap; in virtual time."""
+
+    def __init__(self, seed: int, loss: float, streams: int, total: int) -> None:
+        self.rng = random.Random(seed)
+        self.loss, self.total = loss, total
+        self.window = Window(random.Random(seed), Pace())
+        self.names = [f"{i:016x}" for i in range(streams)]
+        self.handed = dict.fromkeys(self.names, 0)
+        self.stored: dict[str, set[int]] = {name: set() for name in self.names}
+        self.acks: list[tuple[str, int]] = []
+        self.now = 0.0
+
+    def send(self, flight: Flight) -> None:
+        self.window.sent(flight, self.now)
+        if self.rng.random() >= self.loss:
+            self.stored[flight.stream] |= set(range(flight.first, flight.last + 1))
+            through = 0
+            while through + 1 in self.stored[flight.stream]:
+                through += 1
+            if self.rng.random() >= self.loss:
+                self.acks.append((flight.stream, through))
+        assert len(self.window.flights) <= 4
+        self.maybe_hear()
+
+    def maybe_hear(self) -> None:
+        """Acks come whenever they like: between any two steps of the courier."""
+        while self.acks and self.rng.random() < 0.5:
+            stream, through = self.acks.pop(self.rng.randrange(len(self.acks)))
+            self.window.acknowledge(stream, through, self.now)
+
+    def turn(self) -> None:
+        while (parked := self.window.unpark()) is not None:
+            self.send(parked)
+        self.maybe_hear()
+        for flight in self.window.overdue(self.now):
+            if flight in self.window.flights:
+                self.send(flight)
+        self.maybe_hear()
+        for name in self.names:
+            while self.window.open and self.handed[name] < self.total:
+                first = self.handed[name] + 1
+                self.handed[name] = min(self.total, first + self.rng.randrange(100))
+                self.send(self.window.add(name, first, self.handed[name]))
+        self.maybe_hear()
+        self.now = max(self.now, self.window.next_due() or self.now)
+
+    @property
+    def done(self) -> bool:
+        return not self.window and all(handed == self.total for handed in self.handed.values())
+
+
+@pytest.mark.parametrize("streams", [1, 2, 5])
+@pytest.mark.parametrize("loss", [0.0, 0.3, 0.7])
+def test_everything_gets_through_a_line_that_loses(loss: float, streams: int) -> None:
+    for seed in range(40):
+        line = Line(seed, loss, streams, total=900)
+        for _ in range(20_000):
+            if line.done:
+                break
+            line.turn()
+        assert line.done, f"{seed=}: stuck with {spans(line.window.flights)} and {spans(line.window.parked)}"
+        assert all(numbers == set(range(1, 901)) for numbers in line.stored.values())
