@@ -185,16 +185,18 @@ class Exposition:
                 lines.pop(labels, None)
             else:
                 lines[labels] = f"{name}{labels} {value!r}\n"
-        for family, total in zip(plan.counters, series.counts, strict=True):
-            family.lines[labels] = f"{family.name}{labels} {total}\n"
         for histogram_family, histogram in zip(plan.histograms, series.histograms, strict=True):
             histogram_family.show(labels, histogram)
-        if plan.mode != "event":
+        amounts = [*series.counts, *series.runs] if plan.mode != "event" else series.counts
+        for family, amount, before in zip_longest([*plan.counters, *self._runs], amounts, series.rendered):
+            if amount is not None and amount != before:
+                family.lines[labels] = f"{family.name}{labels} {amount}\n"
+        series.rendered = list(amounts)
+        if (outcome, verdict) != series.state and plan.mode != "event":
+            series.state = (outcome, verdict)
             self._success.set(labels, outcome == "ok")
             self._valid.set(labels, verdict != "invalid")
             self._censored.set(labels, verdict == "censored")
-            for family, amount in zip(self._runs, series.runs, strict=True):
-                family.set(labels, amount)
 
     # ---- what ends
 
@@ -211,7 +213,7 @@ class Exposition:
     def _expire(self, series: Series) -> None:
         if series.shown:
             self.expired += 1
-        series.shown = False
+        series.shown, series.state, series.rendered = False, None, []
         for family in (*series.plan.families(), self._success, self._valid, self._censored, *self._runs):
             family.drop(series.labels)
 

@@ -66,7 +66,10 @@ class Latest(NamedTuple):
 
 
 class Series:
-    """One test of one box against one target over one interface."""
+    """One test of one box against one target over one interface.
+
+    `rendered` and `state` are what stands in the families: counters and runs, outcome and verdict.
+    """
 
     __slots__ = (
         "counts",
@@ -77,9 +80,11 @@ class Series:
         "labels",
         "newest",
         "plan",
+        "rendered",
         "runs",
         "shown",
         "start",
+        "state",
     )
 
     def __init__(self, plan: Plan, key: SeriesKey, labels: str) -> None:
@@ -87,6 +92,8 @@ class Series:
         self.start = self.end = float("-inf")
         self.every_s: float | None = None
         self.shown = False
+        self.rendered: list[int] = []
+        self.state: tuple[Outcome, Verdict] | None = None
         self.newest: tuple[Outcome, Verdict, Error | None, tuple[Any, ...]] | None = None
         self.runs = [0, 0, 0, 0]
         self.counts = [0] * len(plan.counters)
