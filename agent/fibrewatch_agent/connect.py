@@ -1,16 +1,19 @@
 """Connects a TCP socket and says how long that took, by this process and by the kernel (tcp(7) TCP_INFO)."""
 
-import asyncio
 import contextlib
+import errno
+import os
 import socket
 import struct
 import time
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from fibrewatch_agent.sockets import Endpoint, opened
+from fibrewatch_agent import stamps
+from fibrewatch_agent.sockets import Endpoint, opened, raise_error, writable
 
 _RTT_OFFSET, _RETRANSMITS_OFFSET = 68, 100  # struct tcp_info, linux/tcp.h: tcpi_rtt, tcpi_total_retrans
+_OPENING, _CLOSED = {2, 3}, 7  # tcpi_state, net/tcp_states.h: SYN_SENT, SYN_RECV; CLOSE
 _WORD = struct.Struct("=I")
 _INFO_BYTES = 104
 
@@ -41,9 +44,38 @@ async def connected(to: Endpoint) -> AsyncIterator[Connection]:
     with opened(to, socket.SOCK_STREAM) as (sock, address):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = time.monotonic()
-        await asyncio.get_running_loop().sock_connect(sock, address)
+        await _connect(sock, address)
         connect_s = time.monotonic() - began
         yield Connection(sock, connect_s, *_handshake(sock))
+
+
+async def _connect(sock: socket.socket, address: Any) -> None:
+    """As `loop.sock_connect`, but hears a router's word also when it comes while the kernel is busy with the socket."""
+    stamps.enable_errors(sock)
+    error = sock.connect_ex(address)
+    if error not in {0, errno.EINPROGRESS}:
+        raise OSError(error, os.strerror(error))
+    while _state(sock) in _OPENING:
+        await writable(sock)
+        _raise_queued(sock)
+    _raise_queued(sock)
+    if _state(sock) == _CLOSED:
+        raise ConnectionResetError(errno.ECONNRESET, "closed as soon as it stood")
+    stamps.enable_errors(sock, on=False)  # what stands outlives a router's word, RFC 1122 §4.2.3.9
+
+
+def _state(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+def _raise_queued(sock: socket.socket) -> None:
+    """Raises the error that the socket has met, the router's word for it first."""
+    error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    while (notice := stamps.read_error_queue(sock)) is not None:
+        if isinstance(notice, stamps.IcmpError):
+            raise_error(sock.family, notice)
+    if error:
+        raise OSError(error, os.strerror(error))
 
 
 def _handshake(sock: socket.socket) -> tuple[float | None, int | None]:

@@ -1,7 +1,5 @@
 """One UDP question and its answer, from a fresh port, with the kernel's stamps at both ends (see `stamps`)."""
 
-import asyncio
-import errno
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -9,16 +7,13 @@ from typing import NamedTuple
 
 from fibrewatch.results.ping import Stamps
 from fibrewatch_agent import stamps
-from fibrewatch_agent.sockets import Endpoint, opened
+from fibrewatch_agent.sockets import Endpoint, opened, raise_error, readable
 
 LARGEST = 65535
 _CONTROL_BYTES = 512  # a receive stamp, and room for an error's own
 _STEPPED_NS = 1_000_000  # the wall clock moved against the monotonic one by more than slewing can
 _MOMENT_NS = 50_000
-_PORT_UNREACHABLE = {(4, 3, 3), (6, 1, 4)}  # family, type, code: RFC 792, RFC 4443
-_PROHIBITED = {*((4, 3, code) for code in (9, 10, 13)), *((6, 1, code) for code in (1, 5, 6))}
-_TOO_BIG = (4, 3, 4)
-_UNREACHABLE_TYPES = {(4, 3), (4, 11), (6, 1), (6, 3)}  # destination unreachable, time exceeded
+_MOST_TRIES = 20  # of 5 ms each: without them the first answer would have a stamp of this process
 
 
 class Reply(NamedTuple):
@@ -52,6 +47,8 @@ async def ask(to: Endpoint, question: bytes, fits: Callable[[bytes], bool]) -> R
         source = stamps.enable(sock)
         stamps.enable_errors(sock)
         sock.connect(address)
+        if source != "user":
+            await stamps.flowing(_MOST_TRIES)
         exchange = _Exchange(sock, source)
         exchange.send(question)
         return await exchange.answer(fits)
@@ -71,7 +68,7 @@ class _Exchange:
         while True:
             received = self._receive()
             if received is None:
-                await _readable(self._sock)
+                await readable(self._sock)
                 continue
             if fits(received.data):
                 return received
@@ -102,24 +99,12 @@ class _Exchange:
             if isinstance(notice, stamps.SendStamp):
                 self._stamped_ns = notice.ns
             else:
-                _fail(self._sock.family, notice)
+                raise_error(self._sock.family, notice)
 
 
 def _notices(sock: socket.socket) -> Iterator[stamps.SendStamp | stamps.IcmpError]:
     while (notice := stamps.read_error_queue(sock)) is not None:
         yield notice
-
-
-def _fail(family: int, notice: stamps.IcmpError) -> None:
-    """Raises the OSError that an ICMP error stands for, as connected sockets report it; others say nothing final."""
-    version = 6 if family == socket.AF_INET6 else 4
-    by = f"says {notice.offender}" if notice.offender else "says a router"
-    if (version, notice.kind, notice.code) in _PORT_UNREACHABLE:
-        raise ConnectionRefusedError(errno.ECONNREFUSED, by)
-    if (version, notice.kind, notice.code) in _PROHIBITED:
-        raise PermissionError(errno.EACCES, by)
-    if (version, notice.kind) in _UNREACHABLE_TYPES and (version, notice.kind, notice.code) != _TOO_BIG:
-        raise OSError(errno.EHOSTUNREACH, by)
 
 
 def _clocks() -> tuple[int, int]:
@@ -129,19 +114,3 @@ def _clocks() -> tuple[int, int]:
         if time.monotonic_ns() - before < _MOMENT_NS:
             break
     return wall, before
-
-
-async def _readable(sock: socket.socket) -> None:
-    """Returns when there is something to read, the error queue's included."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, _finish, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)
-
-
-def _finish(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)

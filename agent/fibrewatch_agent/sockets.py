@@ -1,5 +1,6 @@
 """How a probe's TCP or UDP socket is opened and bound, and what the kernel's errors mean (socket(7), ip(7), tcp(7))."""
 
+import asyncio
 import contextlib
 import errno
 import socket
@@ -8,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from fibrewatch.measurement import Error
 from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.stamps import IcmpError
 
 _ERRORS: dict[int, Error] = {
     errno.ECONNREFUSED: "refused",
@@ -28,6 +30,11 @@ _ERRORS: dict[int, Error] = {
     errno.EPROTO: "protocol",
     errno.EMSGSIZE: "protocol",
 }
+
+_PORT_UNREACHABLE = {(4, 3, 3), (6, 1, 4)}  # family, type, code: RFC 792, RFC 4443
+_PROHIBITED = {*((4, 3, code) for code in (9, 10, 13)), *((6, 1, code) for code in (1, 5, 6))}
+_TOO_BIG = (4, 3, 4)
+_UNREACHABLE_TYPES = {(4, 3), (4, 11), (6, 1), (6, 3)}  # destination unreachable, time exceeded
 
 
 class Endpoint(NamedTuple):
@@ -93,3 +100,42 @@ def _bind(sock: socket.socket, interface: str) -> None:
         raise ProbeError("permission", detail) from e
     except OSError as e:
         raise ProbeError("no_interface", f"there is no interface {interface}") from e
+
+
+def raise_error(family: int, notice: IcmpError) -> None:
+    """Raises the OSError that an ICMP error stands for; those that say nothing final pass."""
+    version = 6 if family == socket.AF_INET6 else 4
+    by = f"says {notice.offender}" if notice.offender else "says a router"
+    if (version, notice.kind, notice.code) in _PORT_UNREACHABLE:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, by)
+    if (version, notice.kind, notice.code) in _PROHIBITED:
+        raise PermissionError(errno.EACCES, by)
+    if (version, notice.kind) in _UNREACHABLE_TYPES and (version, notice.kind, notice.code) != _TOO_BIG:
+        raise OSError(errno.EHOSTUNREACH, by)
+
+
+async def readable(sock: socket.socket) -> None:
+    """Returns when there is something to read, the error queue's included."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, _finish, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)
+
+
+async def writable(sock: socket.socket) -> None:
+    """Returns when something may be written, or there is something on the error queue."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(sock, _finish, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(sock)
+
+
+def _finish(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)

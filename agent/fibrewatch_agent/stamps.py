@@ -77,12 +77,12 @@ def enable(sock: socket.socket) -> Stamps:
     return "user"
 
 
-def enable_errors(sock: socket.socket) -> None:
-    """Has ICMP errors about our packets put on the error queue, each with what it is about."""
+def enable_errors(sock: socket.socket, *, on: bool = True) -> None:
+    """Has ICMP errors about our packets put on the error queue, each with what it is about; or no longer."""
     if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, on)
     else:
-        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, on)
 
 
 def restart_keys(sock: socket.socket) -> None:

@@ -1,8 +1,10 @@
 """tcp against real listeners: its figures, its errors, nothing left behind."""
 
 import asyncio
+import contextlib
 import resource
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -63,20 +65,23 @@ async def test_a_name_that_is_none_is_not_found() -> None:
     assert caught.value.error in {"name_not_found", "timeout"}, "without any resolver the C library gives up either way"
 
 
-async def test_a_full_backlog_times_out_within_the_deadline() -> None:
+@pytest.fixture
+def silent_port() -> Iterator[int]:
     """Linux drops SYNs to a listener whose queue is full: the port is silent, not closed."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        port = listener.getsockname()[1]
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
+    with contextlib.ExitStack() as stack:
+        port: int = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0)).getsockname()[1]
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
-        async with nothing_left():
-            with pytest.raises(ProbeError, match=r"connecting to 127.0.0.1:.*no end within 0.3 s") as caught:
-                await tcp(Params(port=port, timeout_s=0.3), box("127.0.0.1"))
-        assert caught.value.error == "timeout"
-        for filler in fillers:
-            filler.close()
+        yield port
+
+
+async def test_a_silent_port_times_out_within_the_deadline(silent_port: int) -> None:
+    async with nothing_left():
+        with pytest.raises(ProbeError, match=r"connecting to 127.0.0.1:.*no end within 0.3 s") as caught:
+            await tcp(Params(port=silent_port, timeout_s=0.3), box("127.0.0.1"))
+    assert caught.value.error == "timeout"
 
 
 async def test_an_interface_that_is_not_there_is_said() -> None:
@@ -98,7 +103,7 @@ async def test_no_descriptor_left_is_busy() -> None:
     assert caught.value.error == "busy"
 
 
-async def test_cancelled_at_any_wait_it_leaves_nothing() -> None:
+async def test_cancelled_at_any_wait_it_leaves_nothing(silent_port: int) -> None:
+    assert await cancel_at_each_wait(lambda: tcp(Params(port=silent_port, timeout_s=0.3), box("127.0.0.1"))) == 1
     async with tcp_server(silent) as port:
-        assert await cancel_at_each_wait(lambda: tcp(Params(port=port), box("127.0.0.1"))) >= 1
-        assert await cancel_at_each_wait(lambda: tcp(Params(port=port), box("localhost", family=4))) >= 2
+        assert await cancel_at_each_wait(lambda: tcp(Params(port=port), box("localhost", family=4))) >= 1

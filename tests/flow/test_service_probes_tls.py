@@ -218,5 +218,5 @@ async def test_a_server_name_that_is_none_is_said(good: Path, name: str) -> None
 
 async def test_cancelled_at_any_wait_it_leaves_nothing(authority: Authority, good: Path) -> None:
     async with tcp_server(silent, tls=server(good)) as port:
-        assert await cancel_at_each_wait(lambda: shake(port, ca=str(authority.pem))) >= 2
-        assert await cancel_at_each_wait(lambda: shake(port, verify=False)) >= 4, "both handshakes"
+        assert await cancel_at_each_wait(lambda: shake(port, ca=str(authority.pem))) >= 1
+        assert await cancel_at_each_wait(lambda: shake(port, verify=False)) >= 2, "both handshakes"
