@@ -97,12 +97,17 @@ class Child(asyncio.SubprocessProtocol):
 
 
 @asynccontextmanager
-async def child(argv: Sequence[str], *, keep: int, tail: bool = False) -> AsyncIterator[Child]:
+async def child(
+    argv: Sequence[str], *, keep: int, tail: bool = False, own_errors: bool = False
+) -> AsyncIterator[Child]:
     """Starts a program; when the block is left, however, it has ended and is reaped.
 
     It stands in a session of its own, so that Ctrl-C at a terminal reaches us alone, and gets SIGKILL from the kernel
     when we die without a word. setpriv(1) sets that up (PR_SET_PDEATHSIG, prctl(2)) after the fork: a preexec_fn would
     run Python between fork and exec, which can deadlock when the process has threads.
+
+    Args:
+        own_errors: What it writes to standard error goes where ours goes, as it comes.
 
     Raises:
         ToolError: It is not installed.
@@ -113,6 +118,7 @@ async def child(argv: Sequence[str], *, keep: int, tail: bool = False) -> AsyncI
         lambda: Child(keep, tail=tail),
         *command,
         stdin=asyncio.subprocess.DEVNULL,
+        stderr=None if own_errors else asyncio.subprocess.PIPE,
         env={"LANG": "C", "PATH": path},
         start_new_session=True,
     )

@@ -11,11 +11,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fibrewatch import __version__, wire
 from fibrewatch.errors import ConfigError, FibrewatchError
 from fibrewatch_agent.config import DEFAULT_PATH, load_config
+
+if TYPE_CHECKING:
+    from fibrewatch_agent.responder.reflector import ReflectorConfig
 
 PROGRAM = "fibrewatch-agent"
 OK, FAILED, UNUSABLE = 0, 1, 2
@@ -109,6 +112,22 @@ def _add_once_options(once: argparse.ArgumentParser) -> None:
 def _add_responder_options(responder: argparse.ArgumentParser) -> None:
     responder.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1")
     responder.add_argument("--ports", default="5201-5204", metavar="FIRST-LAST", help="default 5201-5204")
+    reflector = responder.add_argument_group("STAMP reflector (RFC 8762)")
+    reflector.add_argument("--reflector-port", type=int, metavar="PORT", help="default 862 where permitted; 0 for none")
+    reflector.add_argument("--reflector-rate", type=int, default=500, metavar="N", help="answers/s to one source (500)")
+    reflector.add_argument(
+        "--reflector-allow", action="append", default=[], metavar="PREFIX", help="answer these only; may be repeated"
+    )
+    reflector.add_argument(
+        "--reflector-whole",
+        action="append",
+        default=[],
+        metavar="PREFIX",
+        help="answer these, TWAMP Light senders, with 44 bytes even when they send less; may be repeated",
+    )
+    reflector.add_argument(
+        "--reflector-key", metavar="FILE", help="answer only what is authenticated by the key in this file"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -160,8 +179,31 @@ def _responder(arguments: argparse.Namespace) -> int:
     from fibrewatch_agent.responder.server import ResponderConfig, serve
 
     first, last = _ports(arguments.ports)
-    asyncio.run(serve(ResponderConfig(host=arguments.bind, first_port=first, last_port=last)))
+    config = ResponderConfig(
+        host=arguments.bind,
+        first_port=first,
+        last_port=last,
+        reflector=None if arguments.reflector_port == 0 else _reflector(arguments),
+        reflector_required=arguments.reflector_port is not None,
+    )
+    asyncio.run(serve(config))
     return OK
+
+
+def _reflector(arguments: argparse.Namespace) -> "ReflectorConfig":
+    from fibrewatch_agent.responder.reflector import ReflectorConfig, checked
+
+    return checked(
+        ReflectorConfig(
+            hosts=("::", "0.0.0.0") if arguments.bind == "::" else (arguments.bind,),  # noqa: S104 - as asked
+            port=ReflectorConfig().port if arguments.reflector_port is None else arguments.reflector_port,
+            rate=arguments.reflector_rate,
+            burst=arguments.reflector_rate,
+            allow=tuple(arguments.reflector_allow),
+            whole=tuple(arguments.reflector_whole),
+            key_file=arguments.reflector_key and str(Path(arguments.reflector_key).absolute()),
+        )
+    )
 
 
 def _ports(text: str) -> tuple[int, int]:

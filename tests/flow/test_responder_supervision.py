@@ -27,7 +27,8 @@ class Responder:
 
     def __init__(self) -> None:
         self.first = free_range(2)
-        command = [sys.executable, "-m", "fibrewatch_agent", "responder", "--ports", f"{self.first}-{self.first + 1}"]
+        command = [sys.executable, "-m", "fibrewatch_agent", "responder", "--reflector-port", "0"]
+        command += ["--ports", f"{self.first}-{self.first + 1}"]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         wait_until(lambda: all(self.server(port) for port in (self.first, self.first + 1)))
 

@@ -31,7 +31,7 @@ def line() -> Iterator[RoutedLine]:
     with RoutedLine() as line:
         line.shape("200mbit")
         line.count_single_frames()
-        command = [sys.executable, "-m", "fibrewatch_agent", "responder", "--bind", line.far4]
+        command = [sys.executable, "-m", "fibrewatch_agent", "responder", "--bind", line.far4, "--reflector-port", "0"]
         responder = line.far.popen(command, stderr=subprocess.PIPE)
         assert responder.stderr is not None
         for _ in range(4):

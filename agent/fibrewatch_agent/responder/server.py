@@ -1,9 +1,8 @@
-"""The responder: one supervised iperf3 server on each port of a range, one client each."""
+"""The responder: one supervised iperf3 server on each port of a range, one client each, and the STAMP reflector."""
 
 import asyncio
 import contextlib
 import logging
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,25 +13,32 @@ from fibrewatch.errors import ToolError
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import Child, child, find
 from fibrewatch_agent.iperf3 import TOOL, parse
+from fibrewatch_agent.responder.backoff import STEADY_S, backoff_s
+from fibrewatch_agent.responder.keep import keep_reflector
+from fibrewatch_agent.responder.reflector import ReflectorConfig
 from fibrewatch_agent.responder.watch import StuckWatch, activity, listens
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _LOOK_FOR_LISTENER_S, _COMES_UP_S = 0.05, 10.0
-_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
-_STEADY_S = 60.0
-"""A server that ran for so long starts the backoff anew."""
 _VANISHED_MS = 15_000
 _LAST_WORDS = 64 * 1024
 
 
 class ResponderConfig(Struct, frozen=True, kw_only=True):
-    """Where to serve; loopback unless told otherwise: everyone who reaches the ports can use up the line."""
+    """Where to serve; loopback unless told otherwise: everyone who reaches the ports can use up the line.
+
+    Attributes:
+        reflector: None for no reflector.
+        reflector_required: Its port was asked for: without it the responder ends.
+    """
 
     host: str = "127.0.0.1"
     first_port: int = 5201
     last_port: int = 5204
+    reflector: ReflectorConfig | None = None
+    reflector_required: bool = False
 
 
 async def serve(config: ResponderConfig, ready: Callable[[], None] = lambda: None) -> None:
@@ -42,7 +48,7 @@ async def serve(config: ResponderConfig, ready: Callable[[], None] = lambda: Non
         ready: Called once, when every port was tried and at least one is served.
 
     Raises:
-        ToolError: iperf3 is not installed.
+        ToolError: iperf3 is not installed; the reflector that was asked for can't start.
     """
     find(TOOL)
     ports = range(config.first_port, config.last_port + 1)
@@ -53,6 +59,9 @@ async def serve(config: ResponderConfig, ready: Callable[[], None] = lambda: Non
             group.create_task(_Server(config.host, port, tried).keep(), name=f"{TOOL} server on port {port}")
             for port in ports
         ]
+        if config.reflector is not None:
+            reflector = keep_reflector(config.reflector, required=config.reflector_required)
+            servers.append(group.create_task(reflector, name="reflector"))
         with _told_to_end(ending):
             await ending.wait()
         for server in servers:
@@ -102,7 +111,7 @@ class _Server:
                 await self._once()
             except (OSError, ToolError) as e:
                 self._failed(str(e))
-            if time.monotonic() - began >= _STEADY_S:
+            if time.monotonic() - began >= STEADY_S:
                 self._failures = 0
             delay_s = backoff_s(self._failures)
             self._failures += 1
@@ -166,12 +175,6 @@ class _Server:
     def _note(self, *, served: bool) -> None:
         self._tried.note(first=self._first, served=served)
         self._first = False
-
-
-def backoff_s(failures: int) -> float:
-    """Full jitter under a doubling, capped ceiling."""
-    ceiling_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(failures, 10))
-    return random.uniform(0, ceiling_s)  # noqa: S311 - no secret
 
 
 def last_words(server: Child) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fibrewatch_agent.responder.server import backoff_s
+from fibrewatch_agent.responder.backoff import backoff_s
 from fibrewatch_agent.responder.watch import LONGEST_TEST_S, STUCK_S, Activity, StuckWatch, activity, listens
 
 IDLE = frozenset({"100"})
