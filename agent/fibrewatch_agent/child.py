@@ -13,7 +13,6 @@ from fibrewatch.errors import ToolError
 _PACKAGES = {"setpriv": "util-linux"}
 _ERRORS_KEPT = 4096
 _GRACE_S = 2.0
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Child(asyncio.SubprocessProtocol):
@@ -112,14 +111,13 @@ async def child(
     Raises:
         ToolError: It is not installed.
     """
-    path = os.environ.get("PATH", _PATH)  # where programs are found is the one thing that a child inherits
-    command = [find("setpriv", path), "--pdeathsig", "KILL", find(argv[0], path), *argv[1:]]
+    command = [find("setpriv"), "--pdeathsig", "KILL", find(argv[0]), *argv[1:]]
     _, protocol = await asyncio.get_running_loop().subprocess_exec(
         lambda: Child(keep, tail=tail),
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stderr=None if own_errors else asyncio.subprocess.PIPE,
-        env={"LANG": "C", "PATH": path},
+        env={"LANG": "C"},
         start_new_session=True,
     )
     try:
@@ -128,13 +126,13 @@ async def child(
         await protocol.kill()
 
 
-def find(program: str, path: str | None = None) -> str:
-    """Where a program is.
+def find(program: str) -> str:
+    """Where a program is on the PATH.
 
     Raises:
         ToolError: It is not installed; says how to install it.
     """
-    found = shutil.which(program, path=path)
+    found = shutil.which(program)
     if found is None:
         package = _PACKAGES.get(program, program)
         raise ToolError(f"{program} is not installed: apt install {package}")

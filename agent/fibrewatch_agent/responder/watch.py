@@ -71,7 +71,7 @@ class StuckWatch:
     """Notices a server that holds a connection over which nothing moves.
 
     iperf3 3.12 waits for ever for a client that connects and says nothing, or that vanishes between its parameters and
-    its streams; 3.18 and 3.21 hang when one vanishes to which they send (tried). None of its own time-outs covers these.
+    its streams; 3.18 and 3.21 hang when one vanishes to which they send (tried). None of its time-outs helps.
     """
 
     def __init__(self) -> None:
