@@ -12,8 +12,8 @@ from fibrewatch.wire import AgentId
 StreamKey = tuple[AgentId, str]
 HOLD_S = 0.5
 """So long an acknowledgement waits at most; a box sends again after seconds."""
-ENOUGH = 3
-"""Batches of a stream that are acknowledged at once: one less than a box has in flight."""
+ENOUGH = 4
+"""Batches of a stream that are acknowledged at once: as many as a box has in flight, so that it may be waiting."""
 _MOST = 50_000
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from fibrewatch.measurement import AnyMeasurement, Role
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.store.hour import Fields
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """One measurement of a batch: decoded, or refused with a reason (then it is kept raw and settled)."""
 
     seq: int
@@ -23,8 +24,7 @@ class Arrival:
     refused: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """One batch as it came; see `fibrewatch.wire.Batch`.
 
     Attributes:
