@@ -94,7 +94,7 @@ class App:
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, _MARKS_AT_ONCE))):
             for each in chunk:
                 self.hub.backlog.mark(each.agent, each.run)
-        self.hub.set_store(up=True)
+        self.hub.set_store(problem=None)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -130,7 +130,7 @@ class App:
     async def _tick(self) -> None:
         while True:
             self.hub.set_broker(self.ingest.stats.connected)
-            self.hub.set_store(self.ingest.stats.state != "degraded")
+            self.hub.set_store(self.ingest.stats.store_problem)
             self.hub.tick()
             await asyncio.sleep(TICK_S)
 

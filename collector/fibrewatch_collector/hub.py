@@ -52,6 +52,7 @@ class Hub:
         self._agents, self._sites = AgentFamilies(), SiteFamilies()
         self._broker_since: float | None = None
         self._store_since: float | None = None
+        self._store_problem: str | None = None
         self.set_inventory(inventory)
 
     def set_inventory(self, inventory: Inventory) -> None:
@@ -100,10 +101,11 @@ class Hub:
         self._broker_since = _since(self._broker_since, up, self.now())
         self.own.levels.broker_up = up
 
-    def set_store(self, up: bool) -> None:
-        """Whether the store takes what it is given."""
-        self._store_since = _since(self._store_since, up, self.now())
-        self.own.levels.store_up = up
+    def set_store(self, problem: str | None) -> None:
+        """Why the store does not take what it is given; None while it does."""
+        self._store_problem = problem
+        self._store_since = _since(self._store_since, problem is None, self.now())
+        self.own.levels.store_up = problem is None
 
     # ---- what follows
 
@@ -111,7 +113,9 @@ class Hub:
     def problems(self) -> list[str]:
         """Why the collector can't do its work; empty when it can."""
         broker = ["the broker is not connected"] if self._broker_since is None else []
-        return broker + (["the store takes nothing"] if self._store_since is None else [])
+        return broker + (
+            ["the store takes nothing: " + (self._store_problem or "not read yet")] if self._store_since is None else []
+        )
 
     @property
     def listening_since(self) -> float | None:

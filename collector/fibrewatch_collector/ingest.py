@@ -230,7 +230,7 @@ class Ingest:
     def _refresh_state(self) -> None:
         state: State = "offline"
         if self.stats.connected:
-            state = "degraded" if self.stats.store_failing else "online"
+            state = "degraded" if self.stats.store_problem else "online"
         if state != self.stats.state:
             self.stats.state = state
             self._state_changed.set()
@@ -304,9 +304,9 @@ class Ingest:
 
     def _committed(self, done: Committed, seconds: float) -> None:
         self.stats.add(done, seconds)
-        if self.stats.store_failing:
+        if self.stats.store_problem:
             log.info("the store takes measurements again")
-            self.stats.store_failing = False
+            self.stats.store_problem = None
             self._refresh_state()
         for agent in done.conflicting:
             level = logging.DEBUG if agent in self._warned_of_conflict else logging.ERROR
@@ -318,11 +318,11 @@ class Ingest:
     def _failed(self, error: StoreError) -> None:
         self.stats.store_failures += 1
         log.log(
-            logging.DEBUG if self.stats.store_failing else logging.ERROR,
+            logging.DEBUG if self.stats.store_problem else logging.ERROR,
             "%s: nothing is acknowledged until it works",
             error,
         )
-        self.stats.store_failing = True
+        self.stats.store_problem = str(error)
         self._refresh_state()
 
     def _gave_up(self, delivery: Delivery, error: StoreError) -> None:

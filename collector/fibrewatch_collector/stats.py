@@ -23,7 +23,8 @@ class Stats:
         unknown_probes: Stored, but this program doesn't know the probe.
         store_failures: Transactions that failed.
         connected: Subscribed at the broker.
-        store_failing: The store refuses what it is given; `state` is "degraded", or "offline" without a broker.
+        store_problem: Why the store refuses what it is given; None while it works. `state` is then "degraded", or
+            "offline" without a broker.
     """
 
     payloads: int = 0
@@ -44,7 +45,7 @@ class Stats:
     refused: Counter[str] = field(default_factory=Counter)
     bad_payloads: Counter[str] = field(default_factory=Counter)
     connected: bool = False
-    store_failing: bool = False
+    store_problem: str | None = None
     state: State = "offline"
 
     def add(self, done: Committed, seconds: float) -> None:
