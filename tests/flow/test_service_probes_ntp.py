@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fibrewatch.results.ntp import Params, Result
+from fibrewatch_agent import datagram
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.probes.ntp import ntp
 from tests.support.leftovers import cancel_at_each_wait, nothing_left
@@ -124,3 +125,19 @@ async def test_cancelled_at_any_wait_it_leaves_nothing() -> None:
     async with udp_server(server()) as port:
         assert await cancel_at_each_wait(lambda: ask(port)) >= 1
         assert await cancel_at_each_wait(lambda: ntp(Params(port=port), box("localhost", family=4))) >= 2
+
+
+async def test_a_clock_that_was_stepped_meanwhile_gives_no_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = datagram._clocks
+    steps = iter((0, 5_000_000_000))
+
+    def stepped() -> tuple[int, int]:
+        wall, monotonic = clocks()
+        return wall + next(steps), monotonic
+
+    monkeypatch.setattr(datagram, "_clocks", stepped)
+    async with udp_server(server()) as port, nothing_left():
+        this = box("127.0.0.1")
+        result = await ntp(Params(port=port), this)
+    assert (this.verdict, this.reasons) == ("invalid", ["clock_stepped"])
+    assert (result.offset, result.stratum, result.stamps) == (None, 2, "user")
