@@ -176,7 +176,7 @@ def limits(result: Result, report: Report, speed: float | None) -> Iterator[tupl
     local_threads = min(result.streams, os.cpu_count() or 1)
     local = saturated(result.cpu_local, report.start.version, local_threads)
     if local or saturated(result.cpu_remote, remote, result.streams):
-        yield "invalid", "cpu_saturated"
+        yield "censored", "cpu_saturated"
 
 
 def saturated(cpu: float | None, version: str, threads: int) -> bool:

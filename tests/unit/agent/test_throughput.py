@@ -172,6 +172,6 @@ def test_goodput_at_the_interfaces_ceiling_is_a_bound(
 
 
 @pytest.mark.parametrize(("local", "remote"), [(0.97, 0.5), (0.5, 0.97)])
-def test_saturated_end_makes_the_test_invalid(local: float, remote: float) -> None:
+def test_a_saturated_end_makes_the_goodput_a_bound(local: float, remote: float) -> None:
     found = Result(direction="down", streams=4, goodput=1e6, cpu_local=local, cpu_remote=remote)
-    assert list(limits(found, Report(), GIGABIT)) == [("invalid", "cpu_saturated")]
+    assert list(limits(found, Report(), GIGABIT)) == [("censored", "cpu_saturated")]
