@@ -43,6 +43,8 @@ _HELD_BACK: dict[int, Error] = {
 
 P = TypeVar("P", bound=Packet)
 S = TypeVar("S")
+Silence = tuple[Error, str]
+"""The error, and a line for people, instead of a timeout."""
 
 
 class Grid(NamedTuple):
@@ -147,17 +149,19 @@ class PacketWindow(Generic[P]):
         """When the window begins, on the monotonic clock."""
         return self._window.start + self._offset
 
-    async def run(self, box: Box, kept: Kept, *, refresh: bool) -> None:
+    async def run(self, box: Box, kept: Kept | None, *, refresh: bool = False) -> None:
         """Returns when the window is over and its packets are settled, or soon after `box.stopping` is set.
 
         Args:
-            refresh: Ask for the target's name again meanwhile.
+            kept: Where losses in a row are counted, for telling that the target is lost; None for a single burst.
+            refresh: Ask for the target's name again meanwhile, for the next window.
         """
-        self._watch = _Watch(kept, box.report_target)
+        if kept is not None:
+            self._watch = _Watch(kept, box.report_target)
         try:
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(_stop_when(box.stopping, self), name=f"window stop {box.test}")]
-                if refresh:
+                if refresh and kept is not None:
                     beside.append(group.create_task(_refresh(box, kept), name=f"window resolve {box.test}"))
                 self.start()
                 try:
@@ -187,7 +191,7 @@ class PacketWindow(Generic[P]):
         young = {packet.number for packet in self._open if not self._in_time(packet)}
         return [packet for packet in self.packets if packet.number not in young]
 
-    def judge(self, result: S, sent: int, lost: int, *, silence: tuple[Error, str] | None = None) -> S:
+    def judge(self, result: S, sent: int, lost: int, *, silence: "Silence | None" = None) -> S:
         """The result, or the error that the window ended in.
 
         Args:

@@ -25,6 +25,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch_agent import stamp_packets, stamps, udp
 from fibrewatch_agent.clock import ClockState, kernel_clock
 from fibrewatch_agent.responder.sessions import Limiter, Prefixes, Session, Sessions
+from fibrewatch_agent.stamp_key import read_key
 from fibrewatch_agent.stamp_packets import AUTHENTICATED_BASE, SHORTEST_REQUEST, Arrival
 
 log = logging.getLogger(__name__)
@@ -245,19 +246,6 @@ def _site(address: str) -> str | bytes:
     if ":" not in address:
         return address
     return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[:8]
-
-
-def read_key(path: Path) -> bytes:
-    """The HMAC key in a file: all of it but a newline at the end.
-
-    Raises:
-        ValueError: It is too short to be one.
-        OSError: It can't be read.
-    """
-    key = path.read_bytes().rstrip(b"\r\n")
-    if len(key) < 16:
-        raise ValueError(f"{path}: a key has 16 bytes at least")
-    return key
 
 
 def raise_priority() -> None:
