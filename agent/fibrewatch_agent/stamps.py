@@ -81,7 +81,7 @@ def enable_errors(sock: socket.socket, *, on: bool = True) -> None:
     """Has ICMP errors about our packets put on the error queue, each with what it is about; or no longer."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, on)
-    else:
+    elif sock.family == socket.AF_INET:  # packet(7) sockets have no such errors
         sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, on)
 
 

@@ -3,7 +3,7 @@
     python -m tests.support.repeat_driver '{"probe": "path", "address": "10.99.4.2", "runs": 2}'
 
 A line on standard input is waited for before each run but the first, so that a test may change the world in between.
-"user" is who it becomes after its start, where this user namespace knows that number; then no capability is left.
+"user" is who it becomes after its start, where this user namespace knows that number; no capability may be left then.
 """
 
 import asyncio
@@ -18,15 +18,12 @@ import msgspec
 from fibrewatch.results import PROBES
 from fibrewatch_agent.probes import probe_function
 from tests.support.probe_driver import run
+from tests.support.users import mapped
 
 
 def become(user: int) -> None:
     """Gives up root for good, and says so if anything of it is left."""
-    known = any(
-        int(first) <= user < int(first) + int(count)
-        for first, _, count in (line.split() for line in Path("/proc/self/uid_map").read_text("ascii").splitlines())
-    )
-    if known:
+    if mapped(user):
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)

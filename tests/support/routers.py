@@ -1,5 +1,6 @@
 """Routers in namespaces: a chain of them, and one with two ways in its middle."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.support.netns import Link, Namespace
+from tests.support.users import mapped
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +69,7 @@ class Chain(Routed):
         self.routers = [self.add(f"r{n + 1}") for n in range(self.count)]
         self.far = self.add("far", forwards=False)
         stations = [self.box, *self.routers, self.far]
-        self.links = [Link(a, b, "out", "in", n) for n, (a, b) in enumerate(zip(stations, stations[1:], strict=False))]
+        self.links = [Link(a, b, "out", "in", n) for n, (a, b) in enumerate(itertools.pairwise(stations))]
         for n, station in enumerate(stations[:-1]):
             station.run("ip", "route", "add", "default", "via", self.links[n].b4)
             station.run("ip", "-6", "route", "add", "default", "via", self.links[n].b6)
@@ -134,7 +136,8 @@ class Driver:
     """The repeat driver in a namespace."""
 
     def __init__(self, namespace: Namespace, probe: str, address: str | None, **order: Any) -> None:
-        bound = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if "user" in order else []
+        root_alone = "user" in order and not mapped(order["user"])
+        bound = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if root_alone else []
         order = {"probe": probe, "address": address, **order}
         argv = [*bound, sys.executable, "-m", "tests.support.repeat_driver", json.dumps(order)]
         self.process = namespace.popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
