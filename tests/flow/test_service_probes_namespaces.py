@@ -14,6 +14,12 @@ from tests.support.netns import Link, Namespace
 
 PORT = 8080
 TCP, DNS, NTP, HTTP = "tcp", "dns", "ntp", "http"
+SETTINGS = {
+    "ipv4/ip_forward": 1,
+    "ipv6/conf/all/forwarding": 1,
+    "ipv4/icmp_ratelimit": 0,
+    "ipv6/icmp/ratelimit": 0,
+}
 SERVER = f"""
 import socket, threading, sys
 def echo(sock):
@@ -50,8 +56,8 @@ class Site:
         self.near = Link(self.box, self.router, "eth0", "eth0", number=1)
         self.far = Link(self.router, self.server, "eth1", "eth0", number=2)
         self.dead = Link(self.box, self.router, "eth1", "eth2", number=3)
-        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-        self.router.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
+        for setting, value in SETTINGS.items():
+            self.router.run("sh", "-c", f"echo {value} > /proc/sys/net/{setting}")
         for family, via, back in (("-4", self.near.b4, self.far.a4), ("-6", self.near.b6, self.far.a6)):
             self.box.run("ip", family, "route", "add", "default", "via", via)
             self.server.run("ip", family, "route", "add", "default", "via", back)
