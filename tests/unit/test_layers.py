@@ -15,12 +15,16 @@ MQTT = {
     "fibrewatch_collector.operator.simulate",
 }
 PURE = {
+    "fibrewatch.emodel",
     "fibrewatch.metric",
     "fibrewatch.measurement",
     "fibrewatch.schedule",
     "fibrewatch.sketch",
     "fibrewatch.stats",
     "fibrewatch.wire",
+    "fibrewatch_agent.stamp_ledger",
+    "fibrewatch_agent.stamp_packets",
+    "fibrewatch_agent.stamp_tlvs",
     "fibrewatch_collector.admission",
     "fibrewatch_collector.exposition",
     "fibrewatch_collector.sla.bins",
