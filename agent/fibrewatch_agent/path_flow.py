@@ -58,16 +58,20 @@ class Probe(Packet):
 
 
 class Flow(PacketChannel[Probe]):
-    """A connected socket and its packets.
+    """A socket and its packets.
+
+    It is not connected: connect(2) gives a socket a random hash, which goes along with its packets from one namespace
+    to the next, where a router would take it for that of their headers (seen on 6.18: another branch at each run).
 
     Attributes:
         short_quotes: Errors came that don't tell which packet they are about; with one packet under way at a time
             that is known all the same.
     """
 
-    def __init__(self, sock: socket.socket, target: str, family: Family) -> None:
+    def __init__(self, sock: socket.socket, to: Any, family: Family) -> None:
         super().__init__(sock, None)
-        self.target, self.family = target, family
+        self.target, self.family = str(to[0]).partition("%")[0], family
+        self._to = to
         self.source_port = int(sock.getsockname()[1])
         self.short_quotes = False
         self.probes: list[Probe] = []
@@ -100,7 +104,7 @@ class Flow(PacketChannel[Probe]):
             self._read_errors()
             probe.sent_wall_ns, probe.sent_mono_ns = clocks()
             try:
-                self._transmit(probe, data, control, None)
+                self._transmit(probe, data, control, self._to)
             except OSError as e:
                 if e.errno == errno.EMSGSIZE or self._errors == heard:
                     raise
@@ -137,7 +141,9 @@ class Flow(PacketChannel[Probe]):
         self._settle(probe, notice.received_ns)
 
     def _received(self, data: bytes, control: stamps.ControlMessages, source: Any) -> None:
-        """Somebody listens on that port: it is the target, since the socket is connected."""
+        """Somebody listens on that port."""
+        if source[0].partition("%")[0] != self.target:
+            return
         probe = self._probe_of(data) or self._only_one()
         if probe is not None and probe.answer is None:
             probe.answer, probe.by = "reached", self.target
@@ -194,8 +200,7 @@ def opened_flow(to: Endpoint, ports: Iterator[int]) -> Iterator[Flow]:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PROBE)
         port = _bind(sock, family, ports)
         # the kernel's own flow label is another at each boot, and routers may go by it (RFC 6438): ours stays
-        sock.connect((*address[:2], port, address[3]) if family == 6 else address)
-        flow = Flow(sock, address[0].partition("%")[0], family)
+        flow = Flow(sock, (*address[:2], port, address[3]) if family == 6 else address, family)
         try:
             yield flow
         finally:

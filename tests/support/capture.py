@@ -44,6 +44,7 @@ def main(interface: str, path: Path) -> None:
             write_waiting(sock, file)
             file.flush()
             time.sleep(0.05)
+        write_waiting(sock, file)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from fibrewatch_agent.probes import probe_function
 
 def box(address: str | None, **more: Any) -> Box:
     """A box for one run against an address."""
-    return Box(agent="paris/cargo/box-01", test="services", icmp=IcmpSockets(), address=address, **more)
+    return Box(**{"agent": "paris/cargo/box-01", "test": "services", "icmp": IcmpSockets(), "address": address} | more)
 
 
 async def run(probe: str, address: str | None, *, params: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Routers in namespaces: a chain of them, and one with two ways in its middle."""
 
+import abc
+import ipaddress
 import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from tests.support.netns import Link, Namespace
 from tests.support.users import mapped
@@ -14,7 +16,7 @@ from tests.support.users import mapped
 ROOT = Path(__file__).parents[2]
 
 
-class Routed:
+class Routed(abc.ABC):
     """Namespaces that forward; subclasses make them and their links."""
 
     def __init__(self) -> None:
@@ -25,12 +27,12 @@ class Routed:
             self.close()
             raise
 
+    @abc.abstractmethod
     def build(self) -> None:
         """Makes what there is."""
-        raise NotImplementedError
 
     def add(self, label: str, *, forwards: bool = True) -> Namespace:
-        """A namespace that belongs to this; a router has no limit on the errors it sends."""
+        """A namespace that belongs to this; flows are spread by addresses and ports where there are several ways."""
         namespace = Namespace(label)
         self.namespaces.append(namespace)
         settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"] if forwards else []
@@ -48,7 +50,7 @@ class Routed:
         for namespace in self.namespaces:
             namespace.close()
 
-    def __enter__(self) -> "Any":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -81,7 +83,7 @@ class Chain(Routed):
 
     def way(self, family: int) -> list[str]:
         """The truth: what answers at each hop."""
-        return [link.b4 if family == 4 else link.b6 for link in self.links]
+        return [link.b4 if family == 4 else str(ipaddress.ip_address(link.b6)) for link in self.links]
 
     def target(self, family: int) -> str:
         """The address at the far end."""
