@@ -4,8 +4,7 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.support import pcap
 from tests.support.netns import Link, Namespace
+from tests.support.tap import Capture
 
 PAYLOAD_BYTES = 72  # fping's are 56 and 84: the capture tells them apart
 INTERVAL_S = 0.02
@@ -32,33 +32,6 @@ def line() -> Iterator[tuple[Namespace, Link]]:
     finally:
         near.close()
         far.close()
-
-
-class Capture:
-    """A capture of the namespace's eth0, by tcpdump where it can run, from the moment that it listens until `stop`.
-
-    Not in immediate mode: waking tcpdump for each packet would itself take longer than what is compared, and its ring
-    of 262 kB slots drops bursts.
-    """
-
-    def __init__(self, namespace: Namespace, path: Path) -> None:
-        self.path = path
-        options = ["-U", "-s", "256", "-B", "8192", "--time-stamp-precision=nano"]
-        argv = ["tcpdump", "-i", "eth0", "-n", "-Z", "root", *options, "-w", str(path), "icmp or icmp6"]
-        if Path("/proc/self/setgroups").read_text().strip() == "deny":
-            argv = [sys.executable, "-m", "tests.support.capture", "eth0", str(path)]
-        self.process = namespace.popen(argv, cwd=ROOT, stderr=subprocess.PIPE)
-        assert self.process.stderr is not None
-        while b"listening on" not in (line := self.process.stderr.readline()):
-            assert line, "the capture ended early"
-
-    def stop(self, replies: int) -> None:
-        """Ends it once it has written so many round trips: the ring hands them over in blocks."""
-        deadline = time.monotonic() + 20
-        while len(pcap.round_trips(self.path, PAYLOAD_BYTES)) < replies and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self.process.terminate()
-        self.process.communicate(timeout=20)
 
 
 UNPRIVILEGED = ["setpriv", "--bounding-set", "-net_raw"]
@@ -87,6 +60,11 @@ def fping_p50_s(near: Namespace, address: str) -> float:
     return quantile([float(each) / 1e3 for each in re.findall(r"\d+\.\d+(?=\s|$)", listed.split(" : ")[1])], 0.5)
 
 
+def holds(count: int) -> Callable[[Path], bool]:
+    """Whether a capture has so many round trips."""
+    return lambda path: len(pcap.round_trips(path, PAYLOAD_BYTES)) >= count
+
+
 def differences(window: dict[str, Any], capture: Path) -> list[float]:
     """Absolute difference of each sample to the capture's, which must hold every one of them."""
     truth = pcap.round_trips(capture, PAYLOAD_BYTES)
@@ -104,11 +82,11 @@ def test_each_round_trip_is_what_the_wire_shows_and_not_above_fping(
     if kind == "dgram":  # a new namespace lets nobody
         near.run("sysctl", "-qw", "net.ipv4.ping_group_range=0 0")
     address = link.b4 if family == 4 else link.b6
-    capture = Capture(near, tmp_path / "wire.pcap")
+    capture = Capture(near, tmp_path / "wire.pcap", "icmp or icmp6")
     driver = start_driver(near, prefix, address=address)
     theirs = fping_p50_s(near, address)
     window = said(driver)
-    capture.stop(window["result"]["sent"])
+    capture.stop(holds(window["result"]["sent"]))
     off = differences(window, capture.path)
     ours = window["result"]["rtt_p50"]
     figures = f"n={len(off)} off p50={quantile(off, 0.5) * 1e6:.1f} p99={quantile(off, 0.99) * 1e6:.1f} µs"
@@ -123,9 +101,9 @@ def test_each_round_trip_is_what_the_wire_shows_and_not_above_fping(
 
 def test_round_trips_stay_true_while_the_process_is_held_up(line: tuple[Namespace, Link], tmp_path: Path) -> None:
     near, link = line
-    capture = Capture(near, tmp_path / "wire.pcap")
+    capture = Capture(near, tmp_path / "wire.pcap", "icmp or icmp6")
     window = said(start_driver(near, address=link.b4, block_s=[0.02, 0.05], interval_s=0.01))
-    capture.stop(window["result"]["sent"])
+    capture.stop(holds(window["result"]["sent"]))
     off = differences(window, capture.path)
     print(f"blocked: n={len(off)} off p50={quantile(off, 0.5) * 1e6:.1f} p99={quantile(off, 0.99) * 1e6:.1f} µs")
     assert window["result"]["stamps"] == "kernel"
