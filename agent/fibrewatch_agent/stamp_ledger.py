@@ -106,12 +106,13 @@ class Ledger:
         )
 
     def _lost(self, unanswered: Set[int]) -> tuple[int, int, int]:
-        heard = {heard.sender for life in self._lives for heard in life}
+        settled = {heard.sender for life in self._lives for heard in life}
         forward = backward = 0
         for piece in self._pieces():
-            silent = [number for number in range(piece.low + 1, piece.high) if number not in heard]
+            silent = [number for number in range(piece.low + 1, piece.high) if number not in settled]
+            settled.update(silent)
             ours = sum(number in unanswered for number in silent)
-            back = min(piece.missing, len(silent))
+            back = max(0, min(piece.missing, len(silent)))
             if ours < len(silent) and 0 < back < len(silent):
                 continue  # some of each, and not all of them this window's
             of_ours = back if ours == len(silent) else ours if back else 0
