@@ -73,8 +73,9 @@ class ByteCounter:
     def _sample(self, table: Path) -> None:
         while not self._stop.wait(0.05):
             lines = table.read_text("ascii").splitlines()
-            fields = next(line.split() for line in lines if line.lstrip().startswith(f"{self._interface}:"))
-            self._samples.append((time.clock_gettime(time.CLOCK_BOOTTIME), int(fields[1])))
+            own = [line.split() for line in lines if line.lstrip().startswith(f"{self._interface}:")]
+            if own:  # at first the holder may not have entered the namespace yet
+                self._samples.append((time.clock_gettime(time.CLOCK_BOOTTIME), int(own[0][1])))
 
     def __enter__(self) -> "ByteCounter":
         self._holder = self._namespace.popen(["sleep", "infinity"])  # its /proc shows the namespace's counters
