@@ -227,7 +227,7 @@ class StampSession:
         self._follow(reply)
         packet = self.open.get(reply.sender_number)
         if packet is None or reply.sender_sent != packet.sent_field:
-            self.strays += packet is not None
+            self.strays += packet is not None or reply.sender_number >= self._next  # below: late beyond its window
             return None
         self.ledger.note(packet.number, reply.number)
         if packet.reply is None:

@@ -1,0 +1,105 @@
+"""Wireshark's dissector reads our packets: TWAMP-Test's unauthenticated layout, which STAMP shares (RFC 8762 §4.6)."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.netns import Link, Namespace
+from tests.support.pcap_stamp import datagrams
+from tests.support.tap import ROOT, Capture
+
+PORT = 862
+FIELDS = (
+    "udp.dstport",
+    "twamp.test.seq_number",
+    "twamp.test.timestamp",
+    "twamp.test.error_estimate",
+    "twamp.test.receive_timestamp",
+    "twamp.test.sender_seq_number",
+    "twamp.test.sender_timestamp",
+    "twamp.test.sender_error_estimate",
+    "twamp.test.sender_ttl",
+)
+
+
+@pytest.fixture
+def line() -> Iterator[tuple[Namespace, Namespace, Link]]:
+    near, far = Namespace("near"), Namespace("far")
+    try:
+        link = Link(near, far)
+        near.run("ping", "-c", "1", "-w", "20", link.b4)
+        yield near, far, link
+    finally:
+        near.close()
+        far.close()
+
+
+def recorded(line: tuple[Namespace, Namespace, Link], path: Path, **params: Any) -> list[dict[str, Any]]:
+    """Captures a window of 30 packets; what the probe said."""
+    near, far, link = line
+    order = {"hosts": [link.b4], "port": PORT, "clock_bound_s": 0.001}
+    argv = [sys.executable, "-m", "tests.support.stamp_reflector", json.dumps(order)]
+    reflector = far.popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+    assert reflector.stdout is not None
+    assert reflector.stdout.readline() == b"ready\n"
+    capture = Capture(near, path, f"udp port {PORT}")
+    asked = {"address": link.b4, "window_s": 0.6, "clock_bound_s": 0.001, "params": {"interval": "20 ms"} | params}
+    driver = near.popen(
+        [sys.executable, "-m", "tests.support.stamp_driver", json.dumps(asked)], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    output, _ = driver.communicate(timeout=60)
+    (said,) = json.loads(output.splitlines()[-1])
+    capture.stop(lambda file: len(datagrams(file, PORT)) >= 2 * said["result"]["sent"])
+    reflector.terminate()
+    reflector.communicate(timeout=20)
+    packets: list[dict[str, Any]] = said["packets"]
+    return packets
+
+
+def tshark(path: Path, *options: str) -> list[str]:
+    argv = ["tshark", "-r", str(path), "-d", f"udp.port=={PORT},twamp.test", *options]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout.splitlines()
+
+
+def test_wireshark_decodes_every_packet_without_a_malformed_mark(
+    line: tuple[Namespace, Namespace, Link], tmp_path: Path
+) -> None:
+    path = tmp_path / "wire.pcap"
+    packets = recorded(line, path)
+    assert not tshark(path, "-Y", "_ws.malformed or _ws.expert")
+    rows = tshark(path, "-T", "fields", *(part for field in FIELDS for part in ("-e", field)))
+    seen = [dict(zip(FIELDS, row.split("\t"), strict=True)) for row in rows]
+    requests = [row for row in seen if row["udp.dstport"] == str(PORT)]
+    replies = [row for row in seen if row["udp.dstport"] != str(PORT)]
+    assert [int(row["twamp.test.seq_number"]) for row in requests] == [packet["number"] for packet in packets]
+    assert [row["twamp.test.seq_number"] for row in replies] == [row["twamp.test.seq_number"] for row in requests]
+    for asked, told in zip(requests, replies, strict=True):
+        assert told["twamp.test.sender_seq_number"] == asked["twamp.test.seq_number"]
+        assert told["twamp.test.sender_timestamp"] == asked["twamp.test.timestamp"]
+        assert told["twamp.test.sender_error_estimate"] == asked["twamp.test.error_estimate"]
+        assert moment(asked) <= moment(told, "receive_timestamp") <= moment(told)
+        assert told["twamp.test.sender_ttl"] == "255"
+        assert int(told["twamp.test.error_estimate"]) >> 14 == 0b10  # S, and not Z
+    assert abs(moment(requests[0]).timestamp() - time.time()) < 60
+
+
+def moment(row: dict[str, str], field: str = "timestamp") -> datetime:
+    text = row[f"twamp.test.{field}"].removesuffix(" UTC")
+    return datetime.strptime(text[:-3], "%b %d, %Y %H:%M:%S.%f").replace(tzinfo=UTC)
+
+
+def test_packets_with_padding_and_code_points_are_decoded_too(
+    line: tuple[Namespace, Namespace, Link], tmp_path: Path
+) -> None:
+    path = tmp_path / "wire.pcap"
+    recorded(line, path, packet_bytes=600, dscp=46)
+    assert not tshark(path, "-Y", "_ws.malformed or _ws.expert")
+    lengths = tshark(path, "-T", "fields", "-e", "udp.length", "-e", "ip.dsfield.dscp", "-Y", "twamp.test")
+    assert set(lengths) == {"608\t46"}
