@@ -134,11 +134,11 @@ class Flow(PacketChannel[Probe]):
         probe = self._probe_of(notice.data)
         if probe is None or probe.answer is not None:
             return
-        probe.answer, word = _meaning(self.family, notice, self.target)
-        probe.error = word
-        probe.by = notice.offender
-        probe.mtu = notice.info if probe.answer == "too_big" else None
-        self._settle(probe, notice.received_ns)
+        answer, word = _meaning(self.family, notice, self.target)
+        if answer is not None:
+            probe.answer, probe.error, probe.by = answer, word, notice.offender
+            probe.mtu = notice.info if answer == "too_big" else None
+            self._settle(probe, notice.received_ns)
 
     def _received(self, data: bytes, control: stamps.ControlMessages, source: Any) -> None:
         """Somebody listens on that port."""
@@ -150,10 +150,9 @@ class Flow(PacketChannel[Probe]):
             self._settle(probe, stamps.received_at(control))
 
     def _settle(self, probe: Probe, received_ns: int | None) -> None:
-        if probe.answer is not None:
-            probe.replies += 1
-            probe.rtt_s, probe.stamps = round_trip(probe, received_ns, *clocks())
-            self.forget([probe])
+        probe.replies += 1
+        probe.rtt_s, probe.stamps = round_trip(probe, received_ns, *clocks())
+        self.forget([probe])
         self._news.set()
 
     def _probe_of(self, data: bytes) -> Probe | None:

@@ -4,10 +4,11 @@ A hop that is silent says nothing: what it last said is kept. A hop that spreads
 is compared by the set of them, which grows as they show.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from fibrewatch.results.path import Change, Flow, Way
+from fibrewatch.results.path import Way
 
 _MOST_ROUTERS, _MOST_TARGETS = 8, 8
 Routers = Sequence[str]
@@ -25,6 +26,14 @@ class Known:
     def way(self) -> Way:
         """One router a hop."""
         return tuple(hop[0] if hop else None for hop in self.hops)
+
+
+class Change(NamedTuple):
+    """A flow that goes another way."""
+
+    source_port: int
+    before: Way
+    after: Way
 
 
 def differs(before: Known, now: Known) -> bool:
@@ -57,18 +66,16 @@ class History:
 
     _targets: dict[str, dict[int, Known]] = field(default_factory=dict)
 
-    def compare(self, address: str, flows: Sequence[tuple[Flow, Known]]) -> list[Change] | None:
-        """The flows that changed, and remembers what is known now; None when none of them was known."""
+    def compare(self, address: str, ways: Mapping[int, Known]) -> list[Change] | None:
+        """The flows, by their source ports, that go another way than before; None when none of them was known.
+
+        What is known now is remembered.
+        """
         known = self._targets.pop(address, {})
-        compared = [flow for flow, _ in flows if flow.source_port in known]
-        changes = [
-            Change(source_port=flow.source_port, before=before.way, after=now.way)
-            for flow, now in flows
-            if (before := known.get(flow.source_port)) is not None and differs(before, now)
-        ]
-        gone = {change.source_port for change in changes}
-        for flow, now in flows:
-            port = flow.source_port
+        compared = known.keys() & ways.keys()
+        gone = [port for port in ways if port in known and differs(known[port], ways[port])]
+        changes = [Change(port, known[port].way, ways[port].way) for port in gone]
+        for port, now in ways.items():
             known[port] = now if port in gone or port not in known else merged(known[port], now)
         self._remember(address, known)
         return changes if compared else None

@@ -110,4 +110,7 @@ class MtuSearch:
             return True
         self.probes.append(probe)
         until = min(self._loop.time() + self._patience_s, self._until)
-        return await self._flow.wait(lambda: probe.answer is not None, until)
+        answered = await self._flow.wait(lambda: probe.answer is not None, until)
+        if self._flow.short_quotes:
+            self._flow.forget([probe])
+        return answered

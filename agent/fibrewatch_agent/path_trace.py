@@ -25,11 +25,13 @@ class Trace:
     Attributes:
         probes: What was sent, but for packets that look for the MTU.
         until: The loop's time when it must end.
+        singly: One packet at a time, since errors don't tell which packet they are about.
     """
 
     def __init__(self, flow: Flow, *, max_hops: int, silent_hops: int, timeout_s: float, until: float) -> None:
         self.flow, self.until = flow, until
         self.probes: list[Probe] = []
+        self.singly = False
         self._max_hops, self._silent_hops, self._timeout_s = max_hops, silent_hops, timeout_s
         self._ahead = min(AHEAD, silent_hops)
         self._loop = asyncio.get_running_loop()
@@ -48,6 +50,12 @@ class Trace:
     def length(self) -> int:
         """Hops known: up to the target, else to the last that answered."""
         return self.distance or max((probe.ttl for probe in self.probes if probe.answer), default=0)
+
+    @property
+    def extent(self) -> int:
+        """Hops to show: a router that lets nothing pass beyond it is one hop, not two."""
+        beyond = {probe.by for probe in self.at(self.length) if probe.answer == "stop"}
+        return self.length - 1 if beyond & {probe.by for probe in self.at(self.length - 1)} else self.length
 
     def at(self, ttl: int) -> list[Probe]:
         """The packets that ended at a hop: those that could have gone farther than the target end there too."""
@@ -69,18 +77,14 @@ class Trace:
         Args:
             expected: The distance, if another flow has found it.
         """
-        goal = expected or self._ahead
+        goal = 0 if self.singly else expected or self._ahead
         while goal:
             goal = await self._reach(goal)
-        if self.flow.short_quotes and self.missing():
+        if self.singly or self.flow.short_quotes:
+            self.singly = True  # not before: an answer to a packet of the volley would be taken for that to a later one
             await self._explore_singly()
         if self.distance is None and not expected:
             await self.flow.wait(lambda: self.distance is not None, self._by(_GIVES_UP_S))
-
-    def missing(self) -> list[int]:
-        """The hops to ask again: silent ones, and the target itself while it is not found."""
-        silent = self.silent()
-        return silent if self.distance is not None else [*silent, self.length + 1]
 
     async def repeat(self, times: int) -> None:
         """Asks each hop so many times more, the target until it has answered as often."""
@@ -103,7 +107,7 @@ class Trace:
                 break
             asked.append(self.flow.send(ttl))
             self.probes.append(asked[-1])
-            if self.flow.short_quotes:
+            if self.singly:
                 await self._alone(asked[-1])
             elif len(asked) % _VOLLEY == 0:
                 await asyncio.sleep(_PAUSE_S)

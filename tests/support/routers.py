@@ -140,7 +140,7 @@ class Driver:
     def __init__(self, namespace: Namespace, probe: str, address: str | None, **order: Any) -> None:
         root_alone = "user" in order and not mapped(order["user"])
         bound = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if root_alone else []
-        order = {"probe": probe, "address": address, **order}
+        order = {"probe": probe, "address": address, "runs": 1000, **order}
         argv = [*bound, sys.executable, "-m", "tests.support.repeat_driver", json.dumps(order)]
         self.process = namespace.popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -175,5 +175,5 @@ class Driver:
 
 def once(namespace: Namespace, probe: str, address: str | None, **order: Any) -> dict[str, Any]:
     """One run of a probe in a namespace."""
-    with Driver(namespace, probe, address, **order) as driver:
+    with Driver(namespace, probe, address, runs=1, **order) as driver:
         return driver.run()

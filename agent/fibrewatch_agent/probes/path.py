@@ -7,9 +7,10 @@ import itertools
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from fibrewatch import stats
 from fibrewatch.results.path import Flow as FlowResult
@@ -28,7 +29,7 @@ from fibrewatch_agent.sockets import Endpoint
 
 NEEDS_TARGET = True
 _MARGIN_S = 8.0  # the name's resolution has a time limit of its own
-_MOST_CHANGES, _MOST_ROUTERS, _MOST_NAMED = 4, 8, 100  # a result has at most 32 KiB
+_MOST_ROUTERS, _MOST_NAMED = 4, 60  # a measurement has at most 32 KiB
 _SIOCGIFMTU = 0x8921
 _FUTILE = 2
 """Rounds in a row without an answer more after which the rest is left."""
@@ -67,6 +68,16 @@ def _count(owed: Sequence[_Owed]) -> int:
     return sum(len(hops) for _, hops in owed)
 
 
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Runs the flows' work at once; what ends one of them ends all, and comes out as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number, each in enumerate(work, 2):
+                group.create_task(each, name=f"path flow {number}")
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+
+
 class _Run:
     """The flows of one run; the first one finds out, the others follow."""
 
@@ -89,9 +100,9 @@ class _Run:
     async def trace(self) -> None:
         await self.first.explore()
         await self.first.repeat(self._params.probes - 1)
-        async with asyncio.TaskGroup() as group:
-            for trace in self._others:
-                group.create_task(trace.explore(self.first.length), name=f"flow {trace.flow.source_port}")
+        for trace in self._others:
+            trace.singly = self.first.singly
+        await _together(trace.explore(self.first.length) for trace in self._others)
         await self._fill_in()
 
     async def _fill_in(self) -> None:
@@ -99,9 +110,7 @@ class _Run:
         futile = 0
         while (owed := self._owed()) and futile < _FUTILE and self._going():
             await asyncio.sleep(REFILL_S)
-            async with asyncio.TaskGroup() as group:
-                for trace, hops in owed:
-                    group.create_task(trace.ask_again(hops), name=f"flow {trace.flow.source_port} again")
+            await _together(trace.ask_again(hops) for trace, hops in owed)
             futile = 0 if _count(self._owed()) < _count(owed) else futile + 1
 
     def _owed(self) -> list[_Owed]:
@@ -126,7 +135,7 @@ class _Run:
             "mtu": limit.size if limit.black_hole is not None else None,
             "mtu_black_hole": limit.black_hole,
             "mtu_limited_by": limit.told_by,
-            "mtu_to": _routers(trace, ttl)[0],
+            "mtu_to": next(iter(_routers(trace, ttl)), None),
         }
 
 
@@ -152,7 +161,7 @@ def _routers(trace: Trace, ttl: int) -> tuple[str, ...]:
 
 
 def _known(trace: Trace) -> Known:
-    return Known(tuple(_routers(trace, ttl) for ttl in range(1, trace.length + 1)), trace.reached)
+    return Known(tuple(_routers(trace, ttl) for ttl in range(1, trace.extent + 1)), trace.reached)
 
 
 def _figures(run: _Run) -> dict[str, object]:
@@ -175,39 +184,36 @@ def _figures(run: _Run) -> dict[str, object]:
 def _ways(run: _Run, box: Box, address: str) -> dict[str, object]:
     """The ways of the flows, and which of them are new."""
     history = box.memory.setdefault("path", History())
-    known = [_known(trace) for trace in run.traces]
-    flows = [
-        FlowResult(
-            source_port=trace.flow.source_port,
-            way=each.way,
-            reached=trace.reached,
-            mixed=any(len(routers) > 1 for routers in each.hops),
-        )
-        for trace, each in zip(run.traces, known, strict=True)
-    ]
-    changes = history.compare(address, list(zip(flows, known, strict=True)))
+    changes = history.compare(address, {trace.flow.source_port: _known(trace) for trace in run.traces})
     return {
-        "flows": tuple(flows),
+        "flows": tuple(_flow(trace) for trace in run.traces),
         "changed": None if changes is None else bool(changes),
         "changes": None if changes is None else int(bool(changes)),
         "previous": changes[0].before if changes else (),
-        "changed_flows": tuple(changes[:_MOST_CHANGES]) if changes else (),
+        "current": changes[0].after if changes else (),
+        "changed_flows": tuple(change.source_port for change in changes or ()),
         "branches": max((len(_all_routers(run, ttl)) for ttl in _ttls(run)), default=None),
     }
 
 
+def _flow(trace: Trace) -> FlowResult:
+    known = _known(trace)
+    mixed = any(len(routers) > 1 for routers in known.hops)
+    return FlowResult(source_port=trace.flow.source_port, way=known.way, reached=trace.reached, mixed=mixed)
+
+
 def _ttls(run: _Run) -> range:
-    return range(1, max(trace.length for trace in run.traces) + 1)
+    return range(1, max(trace.extent for trace in run.traces) + 1)
 
 
 def _all_routers(run: _Run, ttl: int) -> list[str]:
     """Over all flows that come so far, the most frequent first."""
     probes = _probes(run, ttl)
-    return [who for who, _ in Counter(probe.by for probe in probes if probe.by).most_common(_MOST_ROUTERS)]
+    return [who for who, _ in Counter(probe.by for probe in probes if probe.by).most_common()]
 
 
 def _probes(run: _Run, ttl: int) -> list[Probe]:
-    return [probe for trace in run.traces if ttl <= trace.length for probe in trace.at(ttl)]
+    return [probe for trace in run.traces if ttl <= trace.extent for probe in trace.at(ttl)]
 
 
 def _rtts(probes: Sequence[Probe]) -> list[float]:
@@ -215,7 +221,8 @@ def _rtts(probes: Sequence[Probe]) -> list[float]:
 
 
 async def _path(run: _Run, params: Params, box: Box) -> tuple[Hop, ...]:
-    named = list(dict.fromkeys(who for ttl in _ttls(run) for who in _all_routers(run, ttl)))[:_MOST_NAMED]
+    named = list(dict.fromkeys(who for ttl in _ttls(run) for who in _all_routers(run, ttl)[:_MOST_ROUTERS]))
+    named = named[:_MOST_NAMED]
     names = await _names(params.file, named, box)
     return tuple(_hop(run, ttl, names) for ttl in _ttls(run))
 
@@ -239,7 +246,7 @@ def _hop(run: _Run, ttl: int, names: Mapping[str, Name]) -> Hop:
         ttl=ttl,
         routers=tuple(
             Router(address=who, asn=names[who].asn, name=names[who].name) if who in names else Router(address=who)
-            for who in _all_routers(run, ttl)
+            for who in _all_routers(run, ttl)[:_MOST_ROUTERS]
         ),
         sent=len(probes),
         answered=sum(probe.answer is not None for probe in probes),
@@ -256,8 +263,8 @@ def _judge(run: _Run, findings: Findings[Result], to: Endpoint) -> None:
     first = run.first
     stops = [probe for probe in first.probes if probe.answer == "stop" and probe.ttl == first.distance]
     if stops and stops[0].error:
-        raise ProbeError(stops[0].error, f"{to}: stopped by {stops[0].by} at hop {first.distance}", findings.result())
+        raise ProbeError(stops[0].error, f"{to}: stopped by {stops[0].by} at hop {first.extent}", findings.result())
     if not first.length:
         raise ProbeError("timeout", f"{to}: no answer from any hop", findings.result())
-    last = _routers(first, first.length)[0]
+    last = next(iter(_routers(first, first.length)), "which does not say who it is")
     raise ProbeError("timeout", f"{to}: no answer beyond hop {first.length}, {last}", findings.result())

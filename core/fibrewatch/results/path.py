@@ -57,15 +57,15 @@ class Hop(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One distance from the box, over all flows.
 
     Attributes:
-        routers: The addresses that answered, the most frequent first; several where flows part, or a way moved
-            meanwhile.
+        routers: The addresses that answered, the most frequent first, four at most; several where flows part, or a way
+            moved meanwhile.
         sent, answered: Packets. Routers answer only so many a second: silence of one is no loss of the line.
     """
 
     ttl: int
+    sent: Count
+    answered: Count
     routers: tuple[Router, ...] = ()
-    sent: Count = 0
-    answered: Count = 0
     rtt_min: float | None = None
     rtt_p50: float | None = None
     rtt_max: float | None = None
@@ -78,14 +78,6 @@ class Flow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     way: Way = ()
     reached: bool = False
     mixed: bool = False
-
-
-class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A flow that went another way than before; silent hops are taken from the last time that they answered."""
-
-    source_port: int
-    before: Way = ()
-    after: Way = ()
 
 
 class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,8 +108,11 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     changed: bool | None = None
     """None where there is no trace before this one to compare with."""
     previous: Way = ()
-    """The way before the change, of the first flow that changed; `changed_flows` has them all, four at most."""
-    changed_flows: Annotated[tuple[Change, ...], Meta(max_length=4)] = ()
+    """The way before the change, of the first flow that changed; for a silent hop what it last said."""
+    current: Way = ()
+    """The way of that flow now."""
+    changed_flows: tuple[Port, ...] = ()
+    """The source ports of all flows that changed."""
     path: tuple[Hop, ...] = ()
     flows: tuple[Flow, ...] = ()
     stamps: Stamps | None = None
