@@ -61,6 +61,13 @@ def test_an_unprivileged_user_sees_the_same(chain: Chain, family: int) -> None:
 
 
 @FAMILIES
+def test_round_trips_are_the_kernels_when_this_process_is_held_up(chain: Chain, family: int) -> None:
+    result = once(chain.box, "path", chain.target(family), params={"probes": 10}, block=True)["result"]
+    assert result["stamps"] == "kernel"
+    assert all(hop["rtt_p50"] < 0.005 for hop in result["path"]), "this process saw them 20 ms late"
+
+
+@FAMILIES
 def test_several_flows_see_both_branches_and_none_mixes_them(diamond: Diamond, family: int) -> None:
     target = diamond.last.b4 if family == 4 else diamond.last.b6
     upper, lower = (diamond.up.b4, diamond.down.b4) if family == 4 else (diamond.up.b6, diamond.down.b6)
