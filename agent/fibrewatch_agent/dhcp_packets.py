@@ -1,5 +1,6 @@
 """DHCP messages made and read by scapy. Costs 0.25 s of CPU and 44 MB to load: for the short-lived child alone."""
 
+import struct
 from typing import Any, Literal, NamedTuple
 
 from scapy.layers.dhcp import BOOTP, DHCP
@@ -11,6 +12,8 @@ _NOBODY, _EVERYBODY = "0.0.0.0", "255.255.255.255"  # noqa: S104 - nothing is bo
 _BROADCAST = 0x8000  # flags: the client can't be reached by unicast before it has an address (RFC 2131 §4.1)
 _WANTED = [1, 3, 6, 51, 54]  # netmask, routers, resolvers, lease time, server
 _LEASE_S = 120  # what is taken is given back at once; should that get lost, the address is free again soon
+_UNREADABLE = (struct.error, ValueError, IndexError, KeyError, TypeError)
+"""What scapy raises at packets that are cut short or hold nonsense."""
 _KINDS = {2: "offer", 5: "ack", 6: "nak"}
 
 
@@ -64,7 +67,13 @@ def release(client: Client, address: str, server: str) -> bytes:
 
 def parse(packet: bytes, client: bytes) -> Message | None:
     """A server's message to this hardware address in an IP packet; None for anything else."""
-    ip = IP(packet)
+    try:
+        return _parse(IP(packet), client)
+    except _UNREADABLE:
+        return None
+
+
+def _parse(ip: IP, client: bytes) -> Message | None:
     if UDP not in ip or BOOTP not in ip or DHCP not in ip or ip[UDP].sport != _SERVER:
         return None
     bootp, options = ip[BOOTP], _options(ip[DHCP].options)
@@ -75,13 +84,13 @@ def parse(packet: bytes, client: bytes) -> Message | None:
     return Message(
         kind=kind,
         xid=bootp.xid,
-        server=str(_first(options, "server_id") or ip.src),
-        source=str(ip.src),
-        address=str(bootp.yiaddr),
-        netmask=_text(_first(options, "subnet_mask")),
+        server=_address(_first(options, "server_id") or ip.src),
+        source=_address(ip.src),
+        address=_address(bootp.yiaddr),
+        netmask=_address(options["subnet_mask"][0]) if options.get("subnet_mask") else None,
         lease_s=float(lease_s) if isinstance(lease_s, int) else None,
-        routers=tuple(str(each) for each in options.get("router", ()))[:4],
-        resolvers=tuple(str(each) for each in options.get("name_server", ()))[:8],
+        routers=tuple(map(_address, options.get("router", ())))[:4],
+        resolvers=tuple(map(_address, options.get("name_server", ())))[:8],
         text=_text(_first(options, "error_message")) or "",
     )
 
@@ -105,6 +114,11 @@ def _options(options: Any) -> dict[str, tuple[Any, ...]]:
 
 def _first(options: dict[str, tuple[Any, ...]], name: str) -> Any:
     return next(iter(options.get(name, ())), None)
+
+
+def _address(value: Any) -> str:
+    """Of a well-formed option an address; of another whatever scapy made of it, but not more than an address has."""
+    return str(value)[:64]
 
 
 def _text(value: Any) -> str | None:
