@@ -74,7 +74,9 @@ def test_wireshark_decodes_every_packet_without_a_malformed_mark(
     path = tmp_path / "wire.pcap"
     packets = recorded(line, path)
     assert not tshark(path, "-Y", "_ws.malformed or _ws.expert")
-    rows = tshark(path, "-T", "fields", *(part for field in FIELDS for part in ("-e", field)))
+    rows = tshark(
+        path, "-Y", f"udp.port == {PORT}", "-T", "fields", *(part for field in FIELDS for part in ("-e", field))
+    )
     seen = [dict(zip(FIELDS, row.split("\t"), strict=True)) for row in rows]
     requests = [row for row in seen if row["udp.dstport"] == str(PORT)]
     replies = [row for row in seen if row["udp.dstport"] != str(PORT)]

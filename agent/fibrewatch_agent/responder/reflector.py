@@ -150,6 +150,8 @@ class Reflector:
             self._estimate = stamp_packets.error_estimate(bound_s)
         end.learn()  # queued stamps make poll report the socket
         for _ in range(_TURN):
+            if end.awaits:  # the next reply may be of the same session, and tell of the last
+                end.learn()
             try:
                 size, control, _, source = end.sock.recvmsg_into([self._buffer], udp.CONTROL_BYTES)
             except BlockingIOError:
@@ -206,6 +208,11 @@ class _End:
         self.sock = sock
         self._key = 0
         self._awaited: dict[int, tuple[Session, int]] = {}
+
+    @property
+    def awaits(self) -> bool:
+        """Whether a send stamp is still to come."""
+        return bool(self._awaited)
 
     def send(
         self,
