@@ -21,6 +21,9 @@ from fibrewatch_collector.store import Committed, Delivery, Store
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+FLUSH_S = 0.2
+"""So long a group waits to be full. A commit is one fsync however large it is; at 2,000 a second 0.05 s made each
+measurement 10 to 30 µs dearer, and no box notices the difference."""
 GROUP = 500
 _UPKEEP_HOURS = 20
 _UPKEEP_ROWS = 2_000
@@ -61,7 +64,7 @@ class Writer:
         listener: Listener,
         *,
         retention_s: float,
-        flush_s: float = 0.05,
+        flush_s: float = FLUSH_S,
         bounds: Bounds = Bounds(),
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -63,7 +63,10 @@ class Transaction:
         self._rows.flush_marks()
         self._db.executemany(
             "UPDATE stream SET through=?, ahead=? WHERE id=?",
-            [(state.through, json.dumps(state.ahead), state.row) for state in self._streams.values()],
+            [
+                (state.through, json.dumps(state.ahead) if state.ahead else "[]", state.row)
+                for state in self._streams.values()
+            ],
         )
         return self._done
 
