@@ -128,7 +128,7 @@ def judge_all(work: Work, store: Store, inventory: Inventory, intervals: Interva
     for minute in sorted(work.judge.keys() | fill.keys()):
         verdicts = {vantage: SILENT for vantage in fill.get(minute, ()) if vantage[:2] in inventory.sites}
         verdicts.update(judge.minute(minute, work.judge.get(minute, set())))
-        found += [Bin(*vantage, minute, *verdict) for vantage, verdict in sorted(verdicts.items())]
+        found += [Bin(*vantage, minute, *verdict, bins.VERSION) for vantage, verdict in sorted(verdicts.items())]
     return found
 
 

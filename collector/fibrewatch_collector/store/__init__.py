@@ -162,7 +162,12 @@ BinState = Literal["A", "U", "N"]
 
 
 class Bin(NamedTuple):
-    """One UTC minute of one uplink of a site; `minute` is its start, a multiple of 60."""
+    """One UTC minute of one uplink of a site.
+
+    Attributes:
+        minute: Its start, a multiple of 60.
+        version: Of the formula that judged it.
+    """
 
     territory: str
     site: str
@@ -170,6 +175,7 @@ class Bin(NamedTuple):
     minute: int
     state: BinState
     cause: str | None
+    version: int
 
 
 class Store(Protocol):

@@ -131,7 +131,8 @@ def _rollup(row: tuple[Any, ...]) -> Rollup:
 
 
 _BINS = """
-SELECT u.territory, u.site, u.uplink, b.minute * 60, b.state, b.cause FROM uplink u JOIN bin b ON b.uplink = u.id
+SELECT u.territory, u.site, u.uplink, b.minute * 60, b.state, b.cause, b.version
+FROM uplink u JOIN bin b ON b.uplink = u.id
 WHERE u.territory = ? AND u.site = ? AND b.minute >= ? AND b.minute < ? ORDER BY b.minute, u.uplink
 """
 

@@ -86,7 +86,7 @@ def bins(db: sqlite3.Connection) -> None:
     )
     db.execute(
         "CREATE TABLE bin(uplink INTEGER NOT NULL, minute INTEGER NOT NULL, state TEXT NOT NULL, cause TEXT,"
-        " PRIMARY KEY(uplink, minute)) WITHOUT ROWID"
+        " version INTEGER NOT NULL, PRIMARY KEY(uplink, minute)) WITHOUT ROWID"
     )
 
 

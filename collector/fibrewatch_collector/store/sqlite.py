@@ -89,9 +89,9 @@ class SqliteStore:
             "INSERT INTO uplink(territory, site, uplink) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", uplinks
         )
         self._db.executemany(
-            "INSERT OR REPLACE INTO bin(uplink, minute, state, cause)"
-            " SELECT id, ?, ?, ? FROM uplink WHERE territory=? AND site=? AND uplink=?",
-            [(each.minute // 60, each.state, each.cause, *each[:3]) for each in bins],
+            "INSERT OR REPLACE INTO bin(uplink, minute, state, cause, version)"
+            " SELECT id, ?, ?, ?, ? FROM uplink WHERE territory=? AND site=? AND uplink=?",
+            [(each.minute // 60, each.state, each.cause, each.version, *each[:3]) for each in bins],
         )
 
     def roll_up(self, limit: int, now: float) -> int:

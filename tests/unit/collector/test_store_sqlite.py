@@ -269,13 +269,13 @@ def test_window_counts_sum_what_tells_about_the_line(store: SqliteStore) -> None
 
 def test_bins_are_restated_and_totalled(store: SqliteStore) -> None:
     minute = int(NOON)
-    first = [Bin("paris", "cargo", "fibre", minute + 60 * n, "A", None) for n in range(3)]
+    first = [Bin("paris", "cargo", "fibre", minute + 60 * n, "A", None, 1) for n in range(3)]
     store.save_bins(first)
-    store.save_bins([Bin("paris", "cargo", "fibre", minute + 60, "U", "access")])
-    store.save_bins([Bin("paris", "other", "4g", minute, "N", "probe")])
+    store.save_bins([Bin("paris", "cargo", "fibre", minute + 60, "U", "access", 2)])
+    store.save_bins([Bin("paris", "other", "4g", minute, "N", "probe", 1)])
     assert store.bins("paris", "cargo", NOON, NOON + 120) == [
         first[0],
-        Bin("paris", "cargo", "fibre", minute + 60, "U", "access"),
+        Bin("paris", "cargo", "fibre", minute + 60, "U", "access", 2),
     ]
     assert store.bin_totals(NOON, NOON + 180) == {
         ("paris", "cargo", "fibre"): {"A": 2, "U": 1},
