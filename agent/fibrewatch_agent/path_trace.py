@@ -14,7 +14,8 @@ AHEAD = 4
 """Hops that are asked beyond the last one that answered: so many packets at most go to the target for nothing."""
 REFILL_S = 1.05
 """A Linux router that has answered its six answers one more after a second."""
-_GIVES_UP_S = 3.5  # a router that finds nobody by ARP says so after three tries of a second
+_INSISTS = 4
+"""Times in a row, a second apart, that nothing new is heard beyond the last hop: then there is nothing."""
 _VOLLEY, _PAUSE_S = 16, 0.004
 """At most so many packets of one flow back to back: 4,000 a second."""
 
@@ -83,8 +84,8 @@ class Trace:
         if self.singly or self.flow.short_quotes:
             self.singly = True  # not before: an answer to a packet of the volley would be taken for that to a later one
             await self._explore_singly()
-        if self.distance is None and not expected:
-            await self.flow.wait(lambda: self.distance is not None, self._by(_GIVES_UP_S))
+        elif not expected:
+            await self._insist()
 
     async def repeat(self, times: int) -> None:
         """Asks each hop so many times more, the target until it has answered as often."""
@@ -126,6 +127,20 @@ class Trace:
             return 0 if self.distance is not None else max(goal, self.length + self._ahead)
         farther = min(self.length + self._silent_hops, self._max_hops)
         return farther if self.distance is None and goal < farther else 0
+
+    async def _insist(self) -> None:
+        """Asks beyond the end again: packets get lost, and who has answered another asker just now is out of answers.
+
+        Takes longer than a router needs to find out that there is nobody: three seconds of ARP.
+        """
+        futile = 0
+        while self.distance is None and futile < _INSISTS and self._loop.time() < self.until:
+            futile = 0 if await self._farther(self.length) else futile + 1
+
+    async def _farther(self, known: int) -> bool:
+        """Whether there is something beyond what is known, when asked for it again."""
+        await self.ask(range(known + 1, min(known + self._ahead, self._max_hops) + 1))
+        return await self.flow.wait(lambda: self.distance is not None or self.length > known, self._by(REFILL_S))
 
     async def _explore_singly(self) -> None:
         """From the box outwards, each hop that has not answered."""

@@ -109,6 +109,28 @@ def test_what_routers_hold_back_by_their_limits_is_asked_for_again() -> None:
         assert any(hop["sent"] > hop["answered"] for hop in result["path"]), "there was no limit to meet"
 
 
+def test_routers_that_are_out_of_answers_are_waited_for() -> None:
+    """One run after the other, with nothing left of what they answer at once."""
+    with Chain(2) as routers, Driver(routers.box, "path", routers.target(4), params={"mtu": False}) as driver:
+        said = [driver.run(), *(driver.again() for _ in range(3))]
+    assert [each["error"] for each in said] == [None] * 4
+    assert [each["result"]["flows"][0]["way"] for each in said] == [routers.way(4)] * 4
+    assert [each["result"].get("changed") for each in said] == [None, False, False, False]
+
+
+@pytest.mark.parametrize("one_in", [3, 5])
+def test_lost_packets_make_the_way_neither_shorter_nor_longer(chain: Chain, one_in: int) -> None:
+    chain.routers[0].run("nft", "add table inet t; add chain inet t f { type filter hook forward priority 0; }")
+    chain.routers[0].run("nft", f"add rule inet t f meta l4proto udp numgen random mod {one_in} 0 drop")
+    try:
+        params = {"timeout": "0.2 s", "mtu": False, "probes": 10}
+        result = once(chain.box, "path", chain.target(4), params=params)["result"]
+    finally:
+        chain.routers[0].run("nft", "flush ruleset")
+    assert result["flows"][0]["way"] == chain.way(4)
+    assert result["hops"] == 5
+
+
 @contextlib.contextmanager
 def captured(chain: Chain, file: Path) -> Iterator[None]:
     """What passes the box's interface, from the wire's side."""
