@@ -162,7 +162,9 @@ def _fields(measurement: AnyMeasurement) -> Iterator[tuple[str, str]]:
         return
     for name, metric in PROBES[measurement.probe].fields:
         value = getattr(measurement.result, name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, bool):
+            yield name, "yes" if value else "no"
+        elif isinstance(value, int | float):
             yield name, _quantity(value, metric)
 
 

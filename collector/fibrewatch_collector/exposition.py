@@ -184,7 +184,7 @@ class Exposition:
             if value is None:
                 lines.pop(labels, None)
             else:
-                lines[labels] = f"{name}{labels} {value!r}\n"
+                lines[labels] = f"{name}{labels} {+value!r}\n"  # + makes a bool the number that Prometheus wants
         for histogram_family, histogram in zip(plan.histograms, series.histograms, strict=True):
             histogram_family.show(labels, histogram)
         amounts = [*series.counts, *series.runs] if plan.mode != "event" else series.counts

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fibrewatch import sketch, wire
 from fibrewatch.measurement import AnyMeasurement, Measurement, Target
-from fibrewatch.results import PROBES, ping, spool, throughput
+from fibrewatch.results import PROBES, path, ping, spool, throughput
 from fibrewatch.wire import AgentId, ScheduledTest
 from fibrewatch_collector.exposition import MAX_SERIES, Exposition
 from fibrewatch_collector.families import Family, labels_text
@@ -313,3 +313,44 @@ def test_any_text_survives_as_a_label(value: str) -> None:
     family.set(labels_text({"name": value}), 1)
     (parsed,) = text_string_to_metric_families(family.text())
     assert parsed.samples[0].labels["name"] == value
+
+
+def test_what_is_true_or_false_is_shown_as_1_or_0() -> None:
+    made = exposition()
+    for found, shown in ((True, 1.0), (False, 0.0)):
+        traced = path.Result(mtu=1400, mtu_black_hole=found)
+        made.add(BOX, run(minute=found, probe="path", result=traced), NOW + 60)
+        assert samples(made)["fibrewatch_path_mtu_black_hole"] == shown, text(made)
+        made = exposition()
+
+
+@pytest.mark.parametrize("name", sorted(PROBES))
+def test_every_probe_of_the_registry_is_shown_in_numbers(name: str) -> None:
+    made = exposition()
+    made.add(BOX, run(probe=name, result=filled(PROBES[name].result)), NOW)
+    assert sum(1 for line in text(made).splitlines() if line.startswith(f"fibrewatch_{name}_")) > 0
+    assert samples(made)
+
+
+def filled(kind: type[Any]) -> Any:
+    """A result with something in every field that has a described type."""
+    import json
+
+    import msgspec
+
+    schema = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+    values: dict[str, Any] = {field: example(each) for field, each in schema.items()}
+    for field in values.keys() & {"oldest_at", "newest_at", "certificate_until"}:
+        values[field] = "2026-10-01T12:00:00Z"
+    return msgspec.json.decode(json.dumps({k: v for k, v in values.items() if v is not None}), type=kind)
+
+
+def example(schema: Mapping[str, Any]) -> Any:
+    """A value that a field's schema takes; None where it is no simple one."""
+    schema = next((each for each in schema.get("anyOf", ()) if each.get("type") != "null"), schema)
+    if "enum" in schema:
+        return schema["enum"][0]
+    simple = {"boolean": True, "integer": max(1, schema.get("minimum", 1)), "number": 1.5}
+    if schema.get("type") == "string":
+        return None if "pattern" in schema else "x"
+    return simple.get(schema.get("type", ""))
