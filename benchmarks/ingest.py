@@ -136,7 +136,7 @@ def main() -> None:
     """Prints the table and keeps the figures."""
     parser = options(__doc__ or "")
     parser.add_argument("--rate", type=float, default=2000.0, help="measurements offered a second")
-    parser.add_argument("--duration", type=float, default=15.0, help="seconds of each feeding")
+    parser.add_argument("--duration", type=float, default=25.0, help="seconds of each feeding")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     need("mosquitto", "prometheus-mqtt-exporter", programs=["mosquitto", "prometheus-mqtt-exporter"])

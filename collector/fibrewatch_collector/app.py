@@ -25,7 +25,7 @@ from fibrewatch_collector.web.server import Server
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
+TICK_S = 2.0
 BINS_EVERY_S = 5.0
 SCHEDULES_S = 3.0
 """Retained schedules come right after the subscription; they say how many samples make a minute."""

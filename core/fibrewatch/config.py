@@ -1,6 +1,5 @@
 """TOML files into frozen structs; every error names the file, the place, the value and the nearest valid word."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -59,6 +58,8 @@ def quantity(text: str, kind: str) -> float:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """` (did you mean X?)`, or nothing when no word is near."""
+    import difflib  # 0.2 MiB that a box with a good config never needs
+
     found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f" (did you mean {found[0]}?)" if found else ""
 
