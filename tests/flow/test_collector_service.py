@@ -147,7 +147,7 @@ def _check_page_in_browser(collector: CollectorProcess) -> None:
     assert 'class="state down"' in row
     assert "access line" in row
     assert "no answer: dns, far" in row
-    assert re.search(r"A 0 +U 3 +N 0", row)
+    assert re.search(r"A 0 +U 3 +N [0-5]", row)  # minutes that pass meanwhile are dark
     assert "1 down" in shown
     assert "1 up" in shown
 
@@ -274,7 +274,8 @@ async def test_import_beside_the_running_collector_restates_its_bins(
     other = tmp_path / "other"
     other.mkdir()
     await deliver(broker.port, BOURSE, windows("gw dns far", [minutes[0], minutes[2]]), STREAMS[BOURSE])
-    collector.wait(lambda: minutes_of(collector, "bourse") == {"A": 2, "U": 0, "N": 1}, "the bins", 90)
+    collector.wait(lambda: minutes_of(collector, "bourse").items() >= {"A": 2, "U": 0}.items(), "the bins", 90)
+    assert minutes_of(collector, "bourse")["N"] >= 1
     with Mosquitto(other) as there, CollectorProcess(other, there.port, site("bourse", "box-01")) as second:
         await deliver(there.port, BOURSE, windows("gw -dns -far", [minutes[1]]), "f" * 16)
         done = second.run("export", "--from", moment(minutes[0]), "--to", moment(minutes[2] + 60))

@@ -27,6 +27,7 @@ from tests.support.users import mapped
 
 def become(user: int) -> None:
     """Gives up root for good, and says so if anything of it is left."""
+    "".encode("idna")  # names are resolved with it, and this user may not be able to read where Python is installed
     if mapped(user):
         os.setgroups([])
         os.setresgid(user, user, user)
