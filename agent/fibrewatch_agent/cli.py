@@ -171,7 +171,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _check_config(arguments: argparse.Namespace) -> int:
     path = arguments.config or DEFAULT_PATH
     config = load_config(path)
-    print(f"{path}: ok: {config.agent}, {len(config.plans)} tests against {len(config.targets)} targets", flush=True)
+    files = "".join(f", {each}" for each in config.fragments)
+    print(
+        f"{path}{files}: ok: {config.agent}, {len(config.plans)} tests against {len(config.targets)} targets",
+        flush=True,
+    )
     return OK
 
 

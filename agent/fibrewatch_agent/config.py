@@ -3,19 +3,20 @@
 import ipaddress
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from msgspec import Meta, Struct, field
 
 from fibrewatch import schedule
 from fibrewatch.config import Duration, Size, build, nearest, read_toml
-from fibrewatch.errors import ConfigError
+from fibrewatch.errors import ConfigError, WireError
 from fibrewatch.measurement import Role, Target
 from fibrewatch.results import PROBES, ProbeType
-from fibrewatch.wire import ID_PATTERN, AgentId
+from fibrewatch.wire import ID_PATTERN, AgentId, agent_id
+from fibrewatch_agent.fragments import read_fragments
 from fibrewatch_agent.probes import ProbeFunction, probe_function
 
 DEFAULT_PATH = Path("/etc/fibrewatch/agent.toml")
@@ -72,10 +73,19 @@ class SpoolConfig(Struct, frozen=True, kw_only=True):
 
 
 class TargetConfig(Struct, frozen=True, kw_only=True):
-    """[targets.NAME]: a host name or numeric address, and where on the way it stands."""
+    """[targets.NAME]: a host name or numeric address, and where on the way it stands.
+
+    Attributes:
+        peer: The box there, territory/site/agent, when it is one of ours.
+    """
 
     address: Annotated[str, Meta(min_length=1, max_length=255)]
     role: Role
+    peer: str | None = None
+
+    def named(self, name: str) -> Target:
+        """As a measurement tells it; its address is known at each run."""
+        return Target(name=name, role=self.role, peer=self.peer)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -89,13 +99,18 @@ class Entry(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
 
 
-class _File(Struct, frozen=True, kw_only=True):
+class _Tables(Struct, frozen=True, kw_only=True):
+    """What a fragment may hold."""
+
+    targets: dict[str, TargetConfig] = {}
+    tests: dict[str, Entry] = {}
+
+
+class _File(_Tables, frozen=True, kw_only=True):
     agent: Identity
     broker: BrokerConfig
     clock: ClockConfig = ClockConfig()
     spool: SpoolConfig = SpoolConfig()
-    targets: dict[str, TargetConfig] = {}
-    tests: dict[str, Entry] = {}
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -124,7 +139,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True):
-    """The whole configuration, checked."""
+    """The whole configuration, checked; `fragments` are the files that it was read from beside its own."""
 
     agent: AgentId
     state_dir: Path
@@ -133,10 +148,11 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     spool: SpoolConfig
     targets: Mapping[str, TargetConfig]
     plans: tuple[Plan, ...]
+    fragments: tuple[str, ...] = ()
 
 
 def load_config(path: Path) -> AgentConfig:
-    """Reads and checks the agent's TOML file.
+    """Reads and checks the agent's TOML file and its fragments.
 
     Raises:
         ConfigError: What is wrong, with file, place, value and the nearest valid word.
@@ -145,7 +161,9 @@ def load_config(path: Path) -> AgentConfig:
     broker = data.get("broker")
     if isinstance(broker, dict) and "tls" in broker:
         broker.setdefault("port", 8883)
-    return _Checker(str(path)).check(build(data, _File, str(path)))
+    parsed = build(data, _File, str(path))
+    fragments = {file: build(tables, _Tables, file) for file, tables in read_fragments(path)}
+    return _Checker(str(path)).check(parsed, fragments)
 
 
 def probe_type(name: str, file: str, place: str) -> ProbeType:
@@ -198,30 +216,46 @@ class _Checker:
     def __init__(self, file: str) -> None:
         self.file = file
 
-    def check(self, parsed: _File) -> AgentConfig:
+    def check(self, parsed: _File, fragments: Mapping[str, _Tables]) -> AgentConfig:
         self._identity(parsed.agent)
-        self._names("targets", parsed.targets)
-        self._names("tests", parsed.tests)
-        if len(parsed.targets) > MAX_TARGETS:
-            self._fail("targets", f"{len(parsed.targets)} targets, {MAX_TARGETS} at most")
         self._tls(parsed.broker.tls)
-        plans = tuple(
-            plan for name, entry in parsed.tests.items() for plan in self._plans_of(name, entry, parsed.targets)
-        )
+        sources = [(self, parsed), *((_Checker(file), tables) for file, tables in fragments.items())]
+        targets = _merged("targets", ((checker, tables.targets) for checker, tables in sources))
+        _merged("tests", ((checker, tables.tests) for checker, tables in sources))
+        who = parsed.agent
+        me = AgentId(who.territory, who.site, who.name)
+        if len(targets) > MAX_TARGETS:
+            self._fail("targets", f"{len(targets)} targets, {MAX_TARGETS} at most")
+        plans: list[Plan] = []
+        for checker, tables in sources:
+            checker.peers(tables.targets, me)
+            for name, entry in tables.tests.items():
+                plans += checker.plans_of(name, entry, targets)
         if len(plans) > MAX_PLANS:
             self._fail("tests", f"{len(plans)} tests (each target counts), {MAX_PLANS} at most")
-        who = parsed.agent
         return AgentConfig(
-            agent=AgentId(who.territory, who.site, who.name),
+            agent=me,
             state_dir=who.state_dir,
             broker=parsed.broker,
             clock=parsed.clock,
             spool=parsed.spool,
-            targets=parsed.targets,
-            plans=plans,
+            targets=targets,
+            plans=tuple(plans),
+            fragments=tuple(fragments),
         )
 
-    def _plans_of(self, name: str, entry: Entry, targets: Mapping[str, TargetConfig]) -> Iterator[Plan]:
+    def peers(self, targets: Mapping[str, TargetConfig], me: AgentId) -> None:
+        """The boxes that targets stand for."""
+        for name, target in targets.items():
+            place = f"targets.{name}.peer"
+            try:
+                if target.peer is not None and agent_id(target.peer) == me:
+                    self._fail(place, f"{target.peer!r} is this box itself")
+            except WireError as e:
+                raise ConfigError(self.file, place, e.detail) from e
+
+    def plans_of(self, name: str, entry: Entry, targets: Mapping[str, TargetConfig]) -> Iterator[Plan]:
+        """One for each of a test's targets."""
         place = f"tests.{name}"
         if entry.interface is not None and not valid_interface(entry.interface):
             self._fail(f"{place}.interface", f"{entry.interface!r} is not an interface's name")
@@ -235,7 +269,7 @@ class _Checker:
                 probe=probe,
                 params=params,
                 every_s=every_s,
-                target=Target(name=target, role=targets[target].role) if target else None,
+                target=targets[target].named(target) if target else None,
                 address=targets[target].address if target else None,
                 interface=entry.interface,
                 family=entry.family,
@@ -271,7 +305,8 @@ class _Checker:
             if not re.fullmatch(ID_PATTERN, getattr(who, place)):
                 self._fail(f"agent.{place}", f"{getattr(who, place)!r} is not an id of 1 to 20 of a-z, 0-9, -")
 
-    def _names(self, place: str, table: Mapping[str, object]) -> None:
+    def names(self, place: str, table: Mapping[str, object]) -> None:
+        """What targets and tests are called."""
         for name in table:
             if not valid_label(name):
                 self._fail(place, f"{name!r} is not a name of 1 to 63 letters, digits, _ . : -")
@@ -285,6 +320,22 @@ class _Checker:
 
     def _fail(self, place: str, problem: str) -> NoReturn:
         raise ConfigError(self.file, place, problem)
+
+
+T = TypeVar("T")
+
+
+def _merged(place: str, tables: Iterable[tuple[_Checker, Mapping[str, T]]]) -> dict[str, T]:
+    """All files' targets or tests; a name belongs to one file."""
+    found: dict[str, T] = {}
+    files: dict[str, str] = {}
+    for checker, table in tables:
+        checker.names(place, table)
+        for name, each in table.items():
+            if name in found:
+                raise ConfigError(checker.file, f"{place}.{name}", f"{files[name]} has one of this name already")
+            found[name], files[name] = each, checker.file
+    return found
 
 
 def _reserved(test: str) -> bool:

@@ -104,7 +104,7 @@ def _target(text: str | None, config: AgentConfig | None) -> tuple[Target | None
         return None, None
     if config is not None and text in config.targets:
         known = config.targets[text]
-        return Target(name=text, role=known.role), known.address
+        return known.named(text), known.address
     role: Role = "neutral"
     return Target(name=text if valid_label(text) else "address", role=role), text
 

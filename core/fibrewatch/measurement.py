@@ -31,6 +31,9 @@ ERRORS: tuple[Error, ...] = get_args(Error)
 Label = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,63}\Z")]
 """A value that becomes a Prometheus label: short and of harmless characters."""
 
+Peer = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,20}(/[a-z0-9-]{1,20}){2}\Z")]
+"""Another box, territory/site/agent."""
+
 Reason = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,40}\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -41,11 +44,13 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         name: The configured name; a metric label.
         address: What the name in the config resolved to for this run; None when it did not resolve.
+        peer: The box of ours that stands there: then "forward" in a result is the way to it, "backward" from it.
     """
 
     name: Label
     role: Role
     address: Annotated[str, Meta(max_length=255)] | None = None
+    peer: Peer | None = None
 
 
 class Conditions(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from fibrewatch import wire
 from fibrewatch.measurement import Conditions, Measurement, Target
-from fibrewatch.results import ping, spool, throughput
+from fibrewatch.results import ping, spool, stamp, throughput
 
 FOLDER = Path(__file__).parent / "v1"
 AT = datetime(2026, 11, 22, 20, 15, 0, 250000, tzinfo=UTC)
@@ -86,6 +86,35 @@ SPOOL = _measurement(
     None,
     duration_s=0.0,
 )
+MESH = _measurement(
+    "stamp",
+    "mesh-transatlantic-stamp",
+    stamp.Result(
+        sent=60,
+        lost=2,
+        deadline=2.0,
+        loss_ratio=0.033333333,
+        lost_forward=0,
+        lost_backward=2,
+        lost_undetermined=0,
+        loss_forward_ratio=0.0,
+        loss_backward_ratio=0.033333333,
+        rtt_min=0.141204,
+        rtt_p50=0.141391,
+        rtt={83: 58},
+        stamps="kernel",
+        stateful=True,
+        first_lost_at_s=12.0,
+    ),
+    Target(
+        name="san-francisco.soma.box-01",
+        role="responder",
+        address="198.51.100.51",
+        peer="san-francisco/soma/box-01",
+    ),
+    interface="eth0",
+    family=4,
+)
 FAILED = Measurement[Struct](
     probe="throughput",
     test="upload-v4",
@@ -105,6 +134,7 @@ def payloads() -> dict[str, bytes]:
     """File name → payload."""
     measurements = {"ping": PING, "throughput": THROUGHPUT, "spool": SPOOL, "failed": FAILED}
     found = {f"measurement-{name}.json": wire.encode(each) for name, each in measurements.items()}
+    found["measurement-mesh.json"] = wire.encode(MESH)
     raws = [Raw(wire.encode(each)) for each in measurements.values()]
     found["batch.json"] = wire.encode(wire.Batch(stream=STREAM, first=17, oldest=17, measurements=raws))
     found["ack.json"] = wire.encode(wire.Ack(stream=STREAM, through=20))

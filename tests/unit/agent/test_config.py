@@ -155,3 +155,116 @@ def test_shipped_example_is_good() -> None:
         "upload/responder",
     ]
     assert config.plans[-1].params == throughput.Params(direction="up")
+
+
+FRAGMENT = """
+[targets."san-francisco.soma.box-01"]
+address = "198.51.100.51"
+role = "responder"
+peer = "san-francisco/soma/box-01"
+[tests.mesh-stamp]
+probe = "stamp"
+targets = ["san-francisco.soma.box-01"]
+params = { interval = "1 s", port = 8620 }
+"""
+
+
+def with_fragments(folder: Path, text: str = MINIMAL, **fragments: str) -> Path:
+    path = write(folder, text)
+    (folder / "agent.d").mkdir()
+    for name, tables in fragments.items():
+        (folder / "agent.d" / f"{name}.toml").write_text(tables)
+    return path
+
+
+def test_fragments_add_their_targets_and_tests(tmp_path: Path) -> None:
+    path = with_fragments(tmp_path, a_mesh=FRAGMENT)
+    (tmp_path / "agent.d" / ".b.toml").write_text("still being wri")
+    (tmp_path / "agent.d" / "notes.txt").write_text("no TOML")
+    config = load_config(path)
+    (plan,) = config.plans
+    assert plan.key == "mesh-stamp/san-francisco.soma.box-01"
+    assert plan.target is not None
+    assert (plan.target.peer, plan.address) == ("san-francisco/soma/box-01", "198.51.100.51")
+    assert (plan.params.interval_s, plan.params.port) == (1.0, 8620)
+    assert config.fragments == (str(tmp_path / "agent.d" / "a_mesh.toml"),)
+
+
+def test_tests_and_targets_of_different_files_fit_together(tmp_path: Path) -> None:
+    test = '[tests.wan]\nprobe = "ping"\ntargets = ["far"]\n'
+    target = '[targets.far]\naddress = "192.0.2.1"\nrole = "neutral"\n'
+    path = with_fragments(tmp_path, MINIMAL + test, b=target, a=test.replace("wan", "more"))
+    assert [plan.key for plan in load_config(path).plans] == ["wan/far", "more/far"]
+
+
+BAD_FRAGMENTS = {
+    "not_toml": ("[targets", "", "not TOML: Expected ']' at the end of a table declaration (at end of document)"),
+    "table": ('[broker]\nhost = "192.0.2.1"\n', "broker", "a fragment holds targets and tests only"),
+    "word": ("[tests.x]\nprob = 1\n", "tests.x.prob", "no such key (did you mean probe?)"),
+    "target_twice": (
+        '[targets.gateway]\naddress = "192.0.2.9"\nrole = "gateway"\n',
+        "targets.gateway",
+        "{0}/agent.toml has one of this name already",
+    ),
+    "test_twice": (
+        '[tests.wan]\nprobe = "ping"\ntargets = ["gateway"]\n',
+        "tests.wan",
+        "{0}/agent.toml has one of this name already",
+    ),
+    "no_target": (
+        '[tests.x]\nprobe = "ping"\ntargets = ["gatway"]\n',
+        "tests.x.targets",
+        "'gatway': no such target (did you mean gateway?)",
+    ),
+    "test_name": (
+        '[tests."a/b"]\nprobe = "ping"\n',
+        "tests",
+        "'a/b' is not a name of 1 to 63 letters, digits, _ . : -",
+    ),
+    "peer_ids": (
+        '[targets.x]\naddress = "192.0.2.9"\nrole = "responder"\npeer = "soma"\n',
+        "targets.x.peer",
+        "'soma' is not TERRITORY/SITE/AGENT of a-z, 0-9, - (20 characters each at most)",
+    ),
+    "peer_itself": (
+        '[targets.x]\naddress = "192.0.2.9"\nrole = "responder"\npeer = "paris/cargo/box-01"\n',
+        "targets.x.peer",
+        "'paris/cargo/box-01' is this box itself",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FRAGMENTS)
+def test_bad_fragment_is_refused_with_its_own_name(tmp_path: Path, name: str) -> None:
+    text, place, problem = BAD_FRAGMENTS[name]
+    own = (
+        '[targets.gateway]\naddress = "192.0.2.1"\nrole = "gateway"\n'
+        '[tests.wan]\nprobe = "ping"\ntargets = ["gateway"]\n'
+    )
+    path = with_fragments(tmp_path, MINIMAL + own, a="", **{name: text})
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    expected = [str(tmp_path / "agent.d" / f"{name}.toml"), place, problem.format(tmp_path)]
+    assert str(caught.value) == ": ".join(part for part in expected if part)
+
+
+def test_two_fragments_that_clash_are_both_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(with_fragments(tmp_path, a=FRAGMENT, b=FRAGMENT))
+    folder = tmp_path / "agent.d"
+    assert str(caught.value) == (
+        f"{folder}/b.toml: targets.san-francisco.soma.box-01: {folder}/a.toml has one of this name already"
+    )
+
+
+def test_fragments_count_towards_the_limits(tmp_path: Path) -> None:
+    targets = "".join(f'[targets.t{i}]\naddress = "192.0.2.1"\nrole = "neutral"\n' for i in range(200))
+    with pytest.raises(ConfigError, match=r"targets: 201 targets, 200 at most$"):
+        load_config(with_fragments(tmp_path, MINIMAL + targets, a=FRAGMENT))
+
+
+def test_fragments_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    (tmp_path / "agent.d").write_text("")
+    with pytest.raises(ConfigError, match=r"agent\.d: Not a directory$"):
+        load_config(path)

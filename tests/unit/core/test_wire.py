@@ -42,7 +42,7 @@ def test_golden_payloads_decode_and_encode_to_the_same_bytes(name: str) -> None:
     assert wire.encode(wire.decode(golden(name), KINDS[name])) == golden(name)
 
 
-@pytest.mark.parametrize("name", ["ping", "throughput", "spool", "failed"])
+@pytest.mark.parametrize("name", ["ping", "throughput", "spool", "failed", "mesh"])
 def test_golden_measurements_decode_and_encode_to_the_same_bytes(name: str) -> None:
     assert wire.encode(wire.decode_measurement(golden(f"measurement-{name}"))) == golden(f"measurement-{name}")
 
@@ -60,13 +60,15 @@ def test_schemas_in_docs_are_current() -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize("name", ["ping", "throughput", "spool"])
-def test_golden_measurements_satisfy_the_published_schema(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "probe"), [("ping", "ping"), ("throughput", "throughput"), ("spool", "spool"), ("mesh", "stamp")]
+)
+def test_golden_measurements_satisfy_the_published_schema(name: str, probe: str) -> None:
     import json
 
     import jsonschema
 
-    jsonschema.validate(json.loads(golden(f"measurement-{name}")), schema.schemas()[f"measurement-{name}.json"])
+    jsonschema.validate(json.loads(golden(f"measurement-{name}")), schema.schemas()[f"measurement-{probe}.json"])
 
 
 def test_unknown_fields_are_ignored() -> None:
