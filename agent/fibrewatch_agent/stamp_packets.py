@@ -158,9 +158,12 @@ def digest(key: bytes, text: bytes | bytearray) -> bytes:
 
 
 def session_of(data: bytes, key: bytes | None) -> int:
-    """The session id of a request (RFC 8972 §3); 0 where it has none, as TWAMP's have not."""
+    """The session id of a request (RFC 8972 §3); 0 where it has none, as TWAMP's have not.
+
+    Where TWAMP's padding stands there, mostly pseudo-random, each packet would be a session of its own.
+    """
     at = 14 if key is None else 26
-    return int.from_bytes(data[at : at + 2], "big")
+    return int.from_bytes(data[at : at + 2], "big") if key is not None or _is_stamp(data) else 0
 
 
 class Arrival(NamedTuple):

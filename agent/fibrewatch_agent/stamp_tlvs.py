@@ -10,6 +10,7 @@ UNRECOGNISED, MALFORMED, INTEGRITY_FAILED = 0x80, 0x40, 0x20
 HEADER = struct.Struct("!BBH")  # flags, type, length
 _FOLLOW_UP = struct.Struct("!IQB3x")  # number, time, how it was taken
 _SIZES = {TIMESTAMP_INFORMATION: 4, CLASS_OF_SERVICE: 4, FOLLOW_UP: 16, HMAC: 16}
+_UNDERSTOOD = {PADDING, *_SIZES}
 _NTP_SOURCE, _FREE_RUNNING, _SOFTWARE = 1, 5, 2  # RFC 8972 §4.3, tables of sources and methods
 _REFUSED = 1
 _DIGEST = 16
@@ -81,8 +82,19 @@ def parse(area: bytes) -> Iterator[Tlv]:
 
 
 def usable(area: bytes) -> dict[int, bytes]:
-    """Type → value of what the reflector understood and found whole."""
-    return {each.kind: each.value for each in parse(area) if not each.flags & 0xE0}
+    """Type → value of what a reflector understood (RFC 8972 §4).
+
+    Nothing behind a malformed extension counts, and nothing at all where the HMAC failed.
+    """
+    found: dict[int, bytes] = {}
+    for each in parse(area):
+        if each.flags & INTEGRITY_FAILED:
+            return {}
+        if each.flags & MALFORMED:
+            break
+        if not each.flags & UNRECOGNISED:
+            found[each.kind] = each.value
+    return found
 
 
 def follow_up(value: bytes) -> tuple[int, int] | None:
@@ -131,34 +143,51 @@ def _digest(key: bytes, text: bytes) -> bytes:
 
 
 def reflected(area: bytes, arrival: Arriving) -> tuple[bytes, int]:
-    """The extensions of a reply, as long as those of the request, and the DSCP to reply with."""
+    """The extensions of an unauthenticated reply, as long as those of the request, and the DSCP to reply with.
+
+    An HMAC among them must be verified before anything is used (RFC 8972 §4.8), and there is no key to do it with.
+    """
     if len(area) < HEADER.size or area[1] == 0:
         return area, arrival.dscp  # no extension has type 0: an older peer's padding
+    if any(each.kind == HMAC for each in parse(area)):
+        return _all_failed(area), arrival.dscp
+    return _answered(area, arrival)
+
+
+def _answered(area: bytes, arrival: Arriving) -> tuple[bytes, int]:
+    """Each extension filled in; from a malformed one on all is copied as it came (RFC 8972 §4)."""
     out, at, dscp = bytearray(area), 0, arrival.dscp
     while at + HEADER.size <= len(area):
         _, kind, size = HEADER.unpack_from(area, at)
         start, end = at + HEADER.size, at + HEADER.size + size
-        if end > len(area) or size != _SIZES.get(kind, size):
-            out[at] = MALFORMED
-        elif kind == CLASS_OF_SERVICE:
-            value, dscp = _class_of_service(area[start:end], arrival)
-            out[at], out[start:end] = 0, value
-        else:
-            answer = _answer(kind, arrival)
-            out[at] = 0 if answer is not None or kind == PADDING else UNRECOGNISED
-            out[start:end] = answer or area[start:end]
+        if end > len(area) or not _fits(kind, size):
+            out[at] = MALFORMED | (0 if kind in _UNDERSTOOD else UNRECOGNISED)
+            if kind == FOLLOW_UP:  # its number and time must be zero then (RFC 8972 §4.7)
+                stop = min(end, start + 12, len(out))
+                out[start:stop] = bytes(stop - start)
+            break
+        answer = _answer(kind, arrival)
+        if kind == CLASS_OF_SERVICE:
+            answer, dscp = _class_of_service(area[start:end], arrival)
+        out[at] = 0 if kind in _UNDERSTOOD else UNRECOGNISED
+        out[start : start + len(answer)] = answer
         at = end
     return bytes(out), dscp
 
 
-def _answer(kind: int, arrival: Arriving) -> bytes | None:
-    """The value that the reflector puts in place of the sender's; None for types that it does not fill."""
+def _fits(kind: int, size: int) -> bool:
+    """Whether the length is one that the type can have; the timestamp information may hold extensions of its own."""
+    return size >= _SIZES[kind] if kind == TIMESTAMP_INFORMATION else size == _SIZES.get(kind, size)
+
+
+def _answer(kind: int, arrival: Arriving) -> bytes:
+    """What the reflector puts in place of the sender's value; empty for types that it does not fill."""
     if kind == FOLLOW_UP:
         return _FOLLOW_UP.pack(*(arrival.before or (0, 0)), _SOFTWARE if arrival.before else 0)
     if kind == TIMESTAMP_INFORMATION:
         source = _NTP_SOURCE if arrival.estimate & 0x8000 else _FREE_RUNNING
         return bytes((source, _SOFTWARE, source, _SOFTWARE))
-    return None
+    return b""
 
 
 def _class_of_service(value: bytes, arrival: Arriving) -> tuple[bytes, int]:
@@ -176,20 +205,20 @@ def reflected_signed(area: bytes, arrival: Arriving, theirs: bytes, ours: bytes,
         theirs, ours: The numbers of request and reply as they stand in the packets.
     """
     if all(each.kind == PADDING for each in parse(area)):
-        return reflected(area, arrival)
+        return _answered(area, arrival)
     text = verified(area, theirs, key)
     if not text:
         return _all_failed(area), arrival.dscp
-    out, dscp = reflected(text, arrival)
+    out, dscp = _answered(text, arrival)
     rest = area[len(text) + HEADER.size + _DIGEST :]
     mac = HEADER.pack(0, HMAC, _DIGEST) + _digest(key, ours + out)
-    return out + mac + reflected(rest, arrival)[0], dscp
+    return out + mac + _answered(rest, arrival)[0], dscp
 
 
 def _all_failed(area: bytes) -> bytes:
+    """All copied, each marked."""
     out, at = bytearray(area), 0
     for each in parse(area):
-        if each.kind != PADDING:
-            out[at] |= INTEGRITY_FAILED
+        out[at] |= INTEGRITY_FAILED
         at += HEADER.size + len(each.value)
     return bytes(out)

@@ -12,8 +12,6 @@ from fibrewatch.results import stamp, voice
 from fibrewatch.results.voice import Objectives, Params, Result
 from fibrewatch_agent.stamp_summary import Delays, Window, backward, forward, round_trip
 
-_VARIATION_QUANTILE = 1 - 1e-3  # Y.1541 Table 1, note on IPDV
-
 
 class Way(NamedTuple):
     """One direction as a terminal at its end sees it.
@@ -40,7 +38,7 @@ def summarise(window: Window, line: stamp.Result, params: Params) -> Result:
     bare = Result(sent=line.sent, lost=line.lost, service_class=params.service_class, stamps=line.stamps)
     if line.lost == line.sent:
         return bare
-    ways, basis, one_way_loss = _ways(window, line, params.jitter_buffer_s)
+    ways, basis, one_way_loss = _ways(window, line, params)
     burst = emodel.burst_ratio([not window.in_time(packet) for packet in window.packets])
     met = Objectives(
         max(way.delay_s for way in ways),
@@ -69,7 +67,7 @@ def summarise(window: Window, line: stamp.Result, params: Params) -> Result:
     )
 
 
-def _ways(window: Window, line: stamp.Result, buffer_s: float) -> tuple[list[Way], voice.Basis, bool]:
+def _ways(window: Window, line: stamp.Result, params: Params) -> tuple[list[Way], voice.Basis, bool]:
     """Both directions; one that stands for both where the reflector tells nothing of them.
 
     One-way delays whose clocks differ are still true but for a constant: variation and discards need no common clock.
@@ -82,20 +80,20 @@ def _ways(window: Window, line: stamp.Result, buffer_s: float) -> tuple[list[Way
     half: Delays = [None if trip is None else trip / 2 for trip in trips]
     measured = line.owd_uncertainty is not None
     ways = [
-        _way(delays, delays if measured else half, count, buffer_s)
+        _way(delays, delays if measured else half, count, params)
         for delays, count in ((there, lost[0]), (back, lost[1]))
         if any(delay is not None for delay in delays)
     ]
     if not ways:  # the box's clock was stepped
-        ways = [_way(trips, half, max(lost), buffer_s)]
+        ways = [_way(trips, half, max(lost), params)]
     return ways, "one_way" if measured else "half_round_trip", directed
 
 
-def _way(varying: Delays, absolute: Delays, lost: int, buffer_s: float) -> Way:
+def _way(varying: Delays, absolute: Delays, lost: int, params: Params) -> Way:
     """One direction, its variation from one list of delays, its length from another."""
     good, lengths = _known(varying), _known(absolute)
-    latest = statistics.median(good) + buffer_s
-    high = stats.percentile(good, _VARIATION_QUANTILE) or 0.0
+    latest = statistics.median(good) + params.jitter_buffer_s
+    high = stats.percentile(good, params.variation_quantile) or 0.0
     return Way(
         delay_s=max(0.0, statistics.fmean(lengths)),
         median_s=max(0.0, statistics.median(lengths)),

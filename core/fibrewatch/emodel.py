@@ -20,6 +20,7 @@ _NC, _NFOR, _PS, _PR = -70.0, -64.0, 35.0, 35.0
 _QDU = 1.0
 _MT_MS, _ST = 100.0, 1.0  # G.107 Table 1, delay sensitivity class "default"
 _RO_WB = 129.0  # G.107.1 eq. 7-2
+_NFOR_WB = -96.0  # G.107.1 Table 1, noise floor, dBm0p
 _WB_SCALE = 1.29  # G.107.1 eqs. 7-13, A-1
 _IE_LIMIT = 95.0  # G.107 eq. 7-29 and, unscaled, G.107.1 eq. 7-15
 
@@ -68,7 +69,7 @@ def rate(codec: Codec, delay_s: float, loss_ratio: float, burst_ratio: float = 1
     if codec.wideband:
         r = _RO_WB - _delay_wideband(delay_ms) - _equipment(codec, loss_percent, 1.0)
         return Rating(r, mos(r / _WB_SCALE))  # G.107.1 Annex A
-    noise = _noise()
+    noise = _noise(_NFOR)
     r0 = 15 - 1.5 * (_SLR + noise)  # eq. 7-2
     simultaneous = _loudness(noise) + _sidetone(delay_ms) + _quantizing(r0)  # eq. 7-8
     r = r0 - simultaneous - _delay(delay_ms, noise, r0) - _equipment(codec, loss_percent, burst_ratio)
@@ -103,13 +104,13 @@ def _equipment(codec: Codec, loss_percent: float, burst: float) -> float:
     return codec.impairment + (_IE_LIMIT - codec.impairment) * damage
 
 
-def _noise() -> float:
+def _noise(floor: float) -> float:
     """No, the sum of all noise, dBm0p (G.107 eqs. 7-3 to 7-7)."""
     olr = _SLR + _RLR
     sending = _PS - _SLR - _DS - 100 + 0.004 * (_PS - olr - _DS - 14) ** 2
     room = _PR + 10 * math.log10(1 + 10 ** ((10 - _LSTR) / 10))
     receiving = _RLR - 121 + room + 0.008 * (room - 35) ** 2
-    return 10 * math.log10(sum(10 ** (level / 10) for level in (_NC, sending, receiving, _NFOR + _RLR)))
+    return 10 * math.log10(sum(10 ** (level / 10) for level in (_NC, sending, receiving, floor + _RLR)))
 
 
 def _loudness(noise: float) -> float:
@@ -144,20 +145,32 @@ def _delay(delay_ms: float, noise: float, r0: float) -> float:
 
 
 def _delay_wideband(delay_ms: float) -> float:
-    """Id,WB (G.107.1 eq. 7-4) of terminals whose talker echo is under control: Idte,WB = 0.
-
-    What is echoed is the terminals' doing, not the line's; at the default loudness of the echo the term would take less
-    than half a point of 129 at 150 ms.
-    """
-    return _listener_echo(delay_ms, _RO_WB) + _WB_SCALE * _absolute_delay(delay_ms)
+    """Id,WB = Idte,WB + Idle,WB + Idd,WB (G.107.1 eq. 7-4)."""
+    return _talker_echo_wideband(delay_ms) + _listener_echo(delay_ms, _RO_WB) + _WB_SCALE * _absolute_delay(delay_ms)
 
 
 def _talker_echo(delay_ms: float, noise: float) -> float:
     """Idte (G.107 eqs. 7-19 to 7-22); an echo within 1 ms is heard as sidetone."""
-    if delay_ms < 1:
-        return 0.0
-    loss = _TELR - 40 * math.log10((1 + delay_ms / 10) / (1 + delay_ms / 150)) + 6 * math.exp(-0.3 * delay_ms**2)
-    distance = -1.5 * (noise - _RLR) - (80 + 2.5 * (loss - 14))
+    return 0.0 if delay_ms < 1 else _echo(delay_ms, noise, 80 + 2.5 * (_echo_loss(delay_ms) - 14))
+
+
+def _talker_echo_wideband(delay_ms: float) -> float:
+    """Idte,WB (G.107.1 eqs. 7-5 to 7-10).
+
+    G.107.1 leaves the noise of wideband lines for further study: it is that of G.107 with G.107.1's own noise floor.
+    """
+    k = min(18.0, 0.08 * delay_ms + 10)
+    return _echo(delay_ms, _noise(_NFOR_WB), 80 + 3 * (_echo_loss(delay_ms) + k - 14))
+
+
+def _echo_loss(delay_ms: float) -> float:
+    """TERV, dB (G.107 eq. 7-22)."""
+    return _TELR - 40 * math.log10((1 + delay_ms / 10) / (1 + delay_ms / 150)) + 6 * math.exp(-0.3 * delay_ms**2)
+
+
+def _echo(delay_ms: float, noise: float, re: float) -> float:
+    """What both of the talker's echoes have in common (G.107 eq. 7-19, G.107.1 eq. 7-5)."""
+    distance = -1.5 * (noise - _RLR) - re
     return (distance / 2 + math.sqrt(distance**2 / 4 + 100) - 1) * (1 - math.exp(-delay_ms))
 
 

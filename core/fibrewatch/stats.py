@@ -50,5 +50,5 @@ def reordered(arrivals: Sequence[int]) -> int:
 
 
 def loss_ratio(sent: int, lost: int) -> float | None:
-    """Round-trip loss ratio (RFC 6673 §4.2); None when nothing was sent."""
+    """Lost out of sent (RFC 6673, Type-P-Round-trip-Loss-<Sample>-Ratio); None when nothing was sent."""
     return lost / sent if sent else None

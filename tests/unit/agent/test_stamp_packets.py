@@ -123,18 +123,62 @@ def test_class_of_service_tells_how_the_packet_came(wanted: int, answer: str, se
     assert marks == tlvs.Marks(dscp=46, ecn=1, refused=wanted == 10)
 
 
-def test_unknown_extensions_come_back_marked_and_malformed_ones_too() -> None:
+def test_unknown_extensions_come_back_marked_and_those_behind_them_are_answered() -> None:
     unknown, padding = bytes.fromhex("80ef0003aabbcc"), bytes.fromhex("80010002abcd")
-    wrong_size, too_long = bytes.fromhex("800700020000"), bytes.fromhex("80040004ffff")
-    told, dscp = answered(unknown + padding + wrong_size + too_long)
-    assert told == bytes.fromhex("80ef0003aabbcc00010002abcd40070002000040040004ffff")
+    told, dscp = answered(unknown + padding + tlvs.class_of_service_request(0))
+    assert told == bytes.fromhex("80ef0003aabbcc" "00010002abcd" "0004000402e40000")  # fmt: skip
+    assert dscp == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("80040003ffffff", "40040003ffffff"),  # the length is none of the type's
+        ("80040004ffff", "40040004ffff"),  # longer than the packet
+        ("80ef0009ffff", "c0ef0009ffff"),  # and of no known type either
+        ("80030002ffff", "40030002ffff"),
+        ("80070014" + "ff" * 20, "40070014" + "00" * 12 + "ff" * 8),  # RFC 8972 §4.7: number and time are zeroed
+        ("80070002ffff", "400700020000"),
+    ],
+)
+def test_a_malformed_extension_ends_the_processing_and_the_rest_is_copied(asked: str, told: str) -> None:
+    behind = tlvs.class_of_service_request(0) if len(bytes.fromhex(asked)) == 4 + bytes.fromhex(asked)[3] else b""
+    answer, dscp = answered(bytes.fromhex("80010000" + asked) + behind)
+    assert answer == bytes.fromhex("00010000" + told) + behind  # RFC 8972 §4: a copy, its U as the sender set it
     assert dscp == 46
+
+
+def test_the_sender_uses_nothing_behind_a_malformed_extension_and_nothing_where_the_hmac_failed() -> None:
+    good, unknown, malformed = "0004000402e40000", "80070010" + "11" * 16, "4003000400000000"
+    assert set(tlvs.usable(bytes.fromhex(unknown + good))) == {4}
+    assert set(tlvs.usable(bytes.fromhex(good + malformed + "00070010" + "11" * 16))) == {4}
+    assert tlvs.usable(bytes.fromhex(malformed + good)) == {}
+    assert tlvs.usable(bytes.fromhex(good + "20010002abcd")) == {}
+    assert set(tlvs.usable(bytes.fromhex("1f04000402e40000"))) == {4}  # reserved flags are ignored
+
+
+def test_an_hmac_that_nobody_can_verify_is_a_failed_one() -> None:
+    area = tlvs.class_of_service_request(0) + tlvs.tlv(tlvs.HMAC, bytes(16)) + tlvs.padding(8)
+    told, dscp = answered(area)
+    assert [each.flags for each in tlvs.parse(told)] == [0xA0, 0xA0, 0xA0]
+    assert (told[4:8], dscp) == (area[4:8], 46)
+
+
+def test_a_session_goes_on_while_twamps_padding_changes() -> None:
+    head = bytes.fromhex("00000102e1e2e3e4010203048102")
+    assert packets.session_of(head, None) == 0
+    assert packets.session_of(head + bytes(range(1, 100)), None) == 0
+    assert packets.session_of(head + bytes(range(1, 28)), None) == 0  # up to 41 bytes, as RFC 5357 §4.1.2 has it
+    assert packets.session_of(packets.request(1, T1, 1, ssid=0xABCD), None) == 0xABCD
+    assert packets.session_of(packets.request(1, T1, 1, ssid=0xABCD, key=KEY), KEY) == 0xABCD
 
 
 def test_timestamp_information_says_how_the_reflector_keeps_time() -> None:
     asked = bytes.fromhex("8003000400000000")
     assert answered(asked)[0] == bytes.fromhex("0003000401020102")
     assert answered(asked, CAME._replace(estimate=1))[0] == bytes.fromhex("0003000405020502")
+    longer = bytes.fromhex("800300090000000080f0000177")  # with an extension of its own
+    assert answered(longer)[0] == bytes.fromhex("00030009" "01020102" "80f0000177")  # fmt: skip
 
 
 def test_extensions_of_authenticated_packets_are_signed_with_the_packets_number() -> None:

@@ -200,3 +200,9 @@ def test_a_burst_without_replies_has_no_opinion() -> None:
 def test_the_presets_are_those_of_y1541() -> None:
     assert voice.Params(service_class="0").objectives == (0.1, 0.05, 1e-3)
     assert voice.Params(service_class="7").objectives == (0.4, 0.05, 1e-5)
+
+
+def test_variation_is_of_the_quantile_that_the_class_names() -> None:
+    packets = [packet(n, 0.060 if n in (5, 6) else 0.010) for n in range(2000)]
+    assert call(packets, service_class="0").variation == 0.0  # the 1998th of 2000
+    assert call(packets, service_class="7").variation == pytest.approx(0.050)  # 1 - 10^-5: the greatest
