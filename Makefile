@@ -1,5 +1,5 @@
 # `make demo` shows it, `make test` proves it; both set up what they need, see deploy/set-up.
-.PHONY: demo test check format bench golden
+.PHONY: demo test lab truth check format bench golden
 
 FOR ?=
 TARGETS ?=
@@ -10,6 +10,11 @@ demo:
 
 test: check
 	@tests/run
+
+# All that the virtual machine is for, of which `make test` runs a short part.
+lab:
+	@deploy/set-up test
+	@tests/run -q -n 2 --dist worksteal tests/lab
 
 check:
 	@deploy/set-up test
