@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fibrewatch.measurement import Error, Target, Verdict
+from fibrewatch_agent import landmarks
 
 if TYPE_CHECKING:
     from fibrewatch_agent.icmp import IcmpSockets
@@ -44,7 +45,8 @@ class Box:
 
     Attributes:
         agent: territory/site/agent, for spreading phases.
-        address: The target as configured: a name or a numeric address.
+        address: The target as configured: a name, a numeric address, or one of `landmarks.NAMES`.
+        toward: Addresses beyond the gateway, by which `first-hop` is found.
         window: For probes of mode "window"; None otherwise.
         icmp: The ICMP sockets that all targets share.
         stopping: Set when the agent ends: a window is closed at once and what it has is reported.
@@ -57,6 +59,7 @@ class Box:
     icmp: "IcmpSockets"
     target: Target | None = None
     address: str | None = None
+    toward: tuple[str, ...] = ()
     interface: str | None = None
     family: Literal[4, 6] | None = None
     window: Window | None = None
@@ -72,28 +75,30 @@ class Box:
         """The numeric address of the target, asked anew at each run, of the configured family if one is set.
 
         Raises:
-            ProbeError: name_not_found or timeout.
+            ProbeError: name_not_found, timeout; unreachable, permission, no_interface of a landmark.
         """
         if self.address is None:
             raise ProbeError("name_not_found", "no target is configured")
-        numeric = _numeric(self.address, self.family)
-        if numeric is not None:
-            self.resolved, self.used_family = self.address, numeric
-            return self.address
+        found = await (landmarks.find(self) if self.address in landmarks.NAMES else self.resolved_address(self.address))
+        self.resolved, self.used_family = found, 6 if ":" in found else 4
+        return found
+
+    async def resolved_address(self, address: str) -> str:
+        """The numeric address of any host, of the configured family if one is set; raises ProbeError as `resolve`."""
+        if _numeric(address, self.family) is not None:
+            return address
         family = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-                found = await loop.getaddrinfo(self.address, None, family=family, type=socket.SOCK_DGRAM)
+                found = await loop.getaddrinfo(address, None, family=family, type=socket.SOCK_DGRAM)
         except socket.gaierror as e:
-            raise ProbeError("name_not_found", f"{self.address}: {e.strerror}") from e
+            raise ProbeError("name_not_found", f"{address}: {e.strerror}") from e
         except UnicodeError as e:
-            raise ProbeError("name_not_found", f"{self.address}: not a host name") from e
+            raise ProbeError("name_not_found", f"{address}: not a host name") from e
         except TimeoutError as e:
-            raise ProbeError("timeout", f"{self.address}: no answer from the resolver") from e
-        self.used_family = 6 if found[0][0] == socket.AF_INET6 else 4
-        self.resolved = str(found[0][4][0])
-        return self.resolved
+            raise ProbeError("timeout", f"{address}: no answer from the resolver") from e
+        return str(found[0][4][0])
 
     def mark(self, verdict: Verdict, reason: str) -> None:
         """Notes why this run proves less than it seems; the gravest verdict stands."""

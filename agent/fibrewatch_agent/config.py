@@ -13,11 +13,14 @@ from msgspec import Meta, Struct, field
 from fibrewatch import schedule
 from fibrewatch.config import Duration, Size, build, nearest, read_toml
 from fibrewatch.errors import ConfigError, WireError
-from fibrewatch.measurement import Role, Target
+from fibrewatch.measurement import Target
 from fibrewatch.results import PROBES, ProbeType
 from fibrewatch.wire import ID_PATTERN, AgentId, agent_id
+from fibrewatch_agent import landmarks, preset
 from fibrewatch_agent.fragments import read_fragments
+from fibrewatch_agent.preset import BEYOND
 from fibrewatch_agent.probes import ProbeFunction, probe_function
+from fibrewatch_agent.tables import Entry, ScheduleConfig, TargetConfig
 
 DEFAULT_PATH = Path("/etc/fibrewatch/agent.toml")
 DEFAULT_WINDOW_S = 60.0
@@ -72,33 +75,6 @@ class SpoolConfig(Struct, frozen=True, kw_only=True):
     max_age_s: Annotated[Duration, Meta(ge=60)] = field(default=30 * 86400.0, name="max_age")
 
 
-class TargetConfig(Struct, frozen=True, kw_only=True):
-    """[targets.NAME]: a host name or numeric address, and where on the way it stands.
-
-    Attributes:
-        peer: The box there, territory/site/agent, when it is one of ours.
-    """
-
-    address: Annotated[str, Meta(min_length=1, max_length=255)]
-    role: Role
-    peer: str | None = None
-
-    def named(self, name: str) -> Target:
-        """As a measurement tells it; its address is known at each run."""
-        return Target(name=name, role=self.role, peer=self.peer)
-
-
-class Entry(Struct, frozen=True, kw_only=True):
-    """[tests.NAME] as written; `plans_of` makes one Plan for each of its targets."""
-
-    probe: str
-    targets: tuple[str, ...] = ()
-    every_s: Annotated[Duration, Meta(ge=0.001, le=7 * 86400)] | None = field(default=None, name="every")
-    interface: str | None = None
-    family: Literal[4, 6] | None = None
-    params: dict[str, Any] = {}
-
-
 class _Tables(Struct, frozen=True, kw_only=True):
     """What a fragment may hold."""
 
@@ -111,6 +87,7 @@ class _File(_Tables, frozen=True, kw_only=True):
     broker: BrokerConfig
     clock: ClockConfig = ClockConfig()
     spool: SpoolConfig = SpoolConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -121,6 +98,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         every_s: The window's length for mode "window", otherwise the period.
         target: With the name and role; its address is known at each run.
         address: The target as configured.
+        toward: Addresses beyond the gateway, by which the landmark `first-hop` is found.
+        on_loss: Run also when another test loses the target, or hears it again.
     """
 
     test: str
@@ -129,8 +108,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     every_s: float
     target: Target | None = None
     address: str | None = None
+    toward: tuple[str, ...] = ()
     interface: str | None = None
     family: Literal[4, 6] | None = None
+    on_loss: bool = False
 
     @property
     def key(self) -> str:
@@ -219,7 +200,9 @@ class _Checker:
     def check(self, parsed: _File, fragments: Mapping[str, _Tables]) -> AgentConfig:
         self._identity(parsed.agent)
         self._tls(parsed.broker.tls)
-        sources = [(self, parsed), *((_Checker(file), tables) for file, tables in fragments.items())]
+        given, tests = preset.completed(parsed.schedule, parsed.targets, parsed.tests, self.file)
+        main = _Tables(targets=given, tests=tests)
+        sources = [(self, main), *((_Checker(file), tables) for file, tables in fragments.items())]
         targets = _merged("targets", ((checker, tables.targets) for checker, tables in sources))
         _merged("tests", ((checker, tables.tests) for checker, tables in sources))
         who = parsed.agent
@@ -263,6 +246,9 @@ class _Checker:
         params = build(entry.params, probe.params, self.file, f"{place}.params")
         every_s = self._every(probe, entry, f"{place}.every")
         self._targets(probe, entry, targets, f"{place}.targets")
+        if entry.on_loss and (probe.mode == "window" or not entry.targets):
+            why = f"{probe.name} runs all the time" if probe.mode == "window" else "the test has no target to lose"
+            self._fail(f"{place}.on_loss", why)
         for target in entry.targets or (None,):
             yield Plan(
                 test=name,
@@ -271,9 +257,24 @@ class _Checker:
                 every_s=every_s,
                 target=targets[target].named(target) if target else None,
                 address=targets[target].address if target else None,
+                toward=self._toward(targets, target) if target else (),
                 interface=entry.interface,
                 family=entry.family,
+                on_loss=entry.on_loss,
             )
+
+    def _toward(self, targets: Mapping[str, TargetConfig], name: str) -> tuple[str, ...]:
+        """For a target whose address is `first-hop`: what stands beyond it, three at most."""
+        if targets[name].address != landmarks.FIRST_HOP:
+            return ()
+        beyond = sorted(
+            (target for target in targets.values() if target.role in BEYOND and target.address not in landmarks.NAMES),
+            key=lambda target: BEYOND.index(target.role),
+        )
+        if not beyond:
+            wanted = f"{', '.join(BEYOND[:-1])} or {BEYOND[-1]}"
+            self._fail(f"targets.{name}.address", f'"first-hop" needs a target beyond it: of role {wanted}')
+        return tuple(target.address for target in beyond[:3])
 
     def _every(self, probe: ProbeType, entry: Entry, place: str) -> float:
         if probe.mode != "window":

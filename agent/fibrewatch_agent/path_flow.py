@@ -8,14 +8,17 @@ return the bare 8 bytes of RFC 792 leave but the ports, which are the same for a
 import asyncio
 import contextlib
 import errno
+import itertools
 import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal
 
 from fibrewatch_agent import stamps
+from fibrewatch_agent.box import Box
 from fibrewatch_agent.icmp_packets import Family, error_word
 from fibrewatch_agent.packet_channel import Packet, PacketChannel, clocks, round_trip
 from fibrewatch_agent.sockets import Endpoint, family_of, opened
@@ -180,6 +183,13 @@ def _meaning(family: Family, notice: IcmpError, target: str) -> tuple[Answer | N
         return ("reached", None) if notice.offender in (target, None) else ("stop", "refused")
     word = error_word(family, notice.kind, notice.code)
     return ("stop", word) if word else (None, None)
+
+
+def source_ports(box: Box) -> Iterator[int]:
+    """Source ports of a test and target, the same at each run: another flow may well go another way."""
+    key = f"{box.agent}\0{box.test}\0{box.target.name if box.target else box.address}"
+    first = int.from_bytes(blake2b(key.encode(), digest_size=4).digest(), "big")
+    return (PORTS[(first + i) % len(PORTS)] for i in itertools.count())
 
 
 @contextlib.contextmanager

@@ -159,6 +159,7 @@ class Runner:
             icmp=self._icmp,
             target=plan.target,
             address=plan.address,
+            toward=plan.toward,
             interface=plan.interface,
             family=plan.family,
             window=window,

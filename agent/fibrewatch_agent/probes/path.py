@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import fcntl
-import itertools
 import socket
 import struct
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from fibrewatch_agent import netlink, stamps
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.icmp_socket import interface_index
-from fibrewatch_agent.path_flow import PORTS, Flow, Probe, opened_flow
+from fibrewatch_agent.path_flow import Flow, Probe, opened_flow, source_ports
 from fibrewatch_agent.path_history import History, Known
 from fibrewatch_agent.path_mtu import MtuSearch
 from fibrewatch_agent.path_names import Name, Names
@@ -48,7 +46,7 @@ async def path(params: Params, box: Box) -> Result:
         to = await findings.resolve(box, params.port)
         findings.step = f"tracing {to}"
         with contextlib.ExitStack() as opened:
-            ports = _ports(box)
+            ports = source_ports(box)
             flows = [opened.enter_context(opened_flow(to, ports)) for _ in range(params.flows)]
             await stamps.flowing()
             run = _Run(params, flows)
@@ -137,13 +135,6 @@ class _Run:
             "mtu_limited_by": limit.told_by,
             "mtu_to": next(iter(_routers(trace, ttl)), None),
         }
-
-
-def _ports(box: Box) -> Iterator[int]:
-    """Source ports, the same at each run: another flow may well go another way."""
-    key = f"{box.agent}\0{box.test}\0{box.target.name if box.target else box.address}"
-    first = int.from_bytes(blake2b(key.encode(), digest_size=4).digest(), "big")
-    return (PORTS[(first + i) % len(PORTS)] for i in itertools.count())
 
 
 def _interface_mtu(to: Endpoint) -> int:

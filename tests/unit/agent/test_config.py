@@ -19,8 +19,12 @@ MESSAGES = {
     "bad_port": "broker.port: 70000: expected `int` <= 65535",
     "bad_target_name": "targets: 'the gateway' is not a name of 1 to 63 letters, digits, _ . : -",
     "bad_test_name": "tests: 'ping/v4' is not a name of 1 to 63 letters, digits, _ . : -",
+    "bad_service": "targets.www.services[1]: 'htpt': invalid enum value 'htpt' (did you mean http?); "
+    "one of dns, tcp, tls, http, https, ntp",
     "bad_unit": "spool.max_age: '30 days': no such unit; duration takes ms, s, min, h, d",
     "duplicate_target": "tests.wan.targets: 'gateway' is listed twice",
+    "first_hop_of_nothing": 'targets.isp.address: "first-hop" needs a target beyond it: '
+    "of role operator, neutral, responder or service",
     "event_probe": "tests.drops.probe: 'spool' is written by the agent itself and can't be scheduled",
     "no_broker": "broker is missing",
     "no_period": 'tests.download.every: missing: how often throughput runs, such as "1 h"',
@@ -28,8 +32,13 @@ MESSAGES = {
     "no_target": "tests.wan.targets: missing: ping needs a target",
     "no_unit": 'broker.keepalive: 10 has no unit: write it as "60 s"',
     "not_toml": "not TOML: Expected ']' at the end of a table declaration (at line 1, column 7)",
+    "on_loss_of_nothing": "tests.way.on_loss: the test has no target to lose",
+    "on_loss_of_window": "tests.wan.on_loss: ping runs all the time",
     "param_missing": "tests.download.params: direction is missing",
     "param_out_of_range": "tests.wan.params.dscp: 64: expected `int` <= 63",
+    "preset_unknown": "schedule.preset: 'sight': invalid enum value 'sight' (did you mean site?); one of site, mobile",
+    "preset_without_targets": 'schedule.preset: "site" needs a target of role operator, neutral, responder or service',
+    "preset_without_unknown": "schedule.without: 'dchp': the preset has no such test (did you mean dhcp?)",
     "reserved_test_name": "tests: 'spool' is reserved for the agent's own measurements",
     "short_window": "tests.wan.every: a window of 0.5 s is too short: 1 s at least",
     "small_spool": "spool.max_size: 1000: expected `int` >= 1048576",
@@ -42,6 +51,7 @@ MESSAGES = {
     "unknown_table": "spol: no such key (did you mean spool?)",
     "unknown_target": "tests.wan.targets: 'gatway': no such target (did you mean gateway?)",
     "window_not_in_minute": "tests.wan.every: a window of 45 s does not divide the minute (did you mean 60 s?)",
+    "without_no_preset": 'schedule.without: means nothing without a preset: preset = "site"',
     "wrong_family": "tests.wan.targets: 'gateway' is 192.0.2.1, IPv4, but family is 6",
 }
 
@@ -147,12 +157,28 @@ def test_more_tests_than_an_inventory_can_hold_are_refused(tmp_path: Path) -> No
 def test_shipped_example_is_good() -> None:
     config = load_config(EXAMPLE)
     assert [plan.key for plan in config.plans] == [
-        "ping/gateway",
+        "ping/default-gateway",
+        "ping/first-hop",
         "ping/operator-dns",
-        "ping/responder",
-        "ping-v6/responder",
-        "download/responder",
-        "upload/responder",
+        "ping/neutral",
+        "stamp/responder-1",
+        "stamp/responder-2",
+        "voice/responder-1",
+        "voice/responder-2",
+        "path/operator-dns",
+        "path/neutral",
+        "path/responder-1",
+        "path/responder-2",
+        "dns/operator-dns",
+        "dns/www",
+        "tcp/www",
+        "tls/www",
+        "https/www",
+        "ntp/time",
+        "lan",
+        "dhcp",
+        "download/responder-1",
+        "upload/responder-1",
     ]
     assert config.plans[-1].params == throughput.Params(direction="up")
 

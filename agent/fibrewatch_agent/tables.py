@@ -1,0 +1,58 @@
+"""What the tables of the agent's config hold, as written."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from fibrewatch.config import Duration
+from fibrewatch.measurement import Role, Target
+
+Service = Literal["dns", "tcp", "tls", "http", "https", "ntp"]
+
+
+class TargetConfig(Struct, frozen=True, kw_only=True):
+    """[targets.NAME]: where it is, and where on the way it stands.
+
+    Attributes:
+        address: A host name, a numeric address, or one of `landmarks.NAMES`.
+        services: What a preset asks of it; None: as its role says.
+        peer: The box there, territory/site/agent, when it is one of ours.
+    """
+
+    address: Annotated[str, Meta(min_length=1, max_length=255)]
+    role: Role
+    services: tuple[Service, ...] | None = None
+    peer: str | None = None
+
+    def named(self, name: str) -> Target:
+        """As a measurement tells it; its address is known at each run."""
+        return Target(name=name, role=self.role, peer=self.peer)
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """[tests.NAME] as written; one Plan comes of each of its targets.
+
+    Attributes:
+        on_loss: Run also at once when another test loses the target, or hears it again.
+    """
+
+    probe: str
+    targets: tuple[str, ...] = ()
+    every_s: Annotated[Duration, Meta(ge=0.001, le=7 * 86400)] | None = field(default=None, name="every")
+    interface: str | None = None
+    family: Literal[4, 6] | None = None
+    on_loss: bool = False
+    params: dict[str, Any] = {}
+
+
+class ScheduleConfig(Struct, frozen=True, kw_only=True):
+    """[schedule]: tests that follow from the targets' roles; one of the same name in [tests] stands instead.
+
+    Attributes:
+        without: Names of the preset's tests to leave out.
+        interface: That its tests leave by.
+    """
+
+    preset: Literal["site", "mobile"] | None = None
+    without: tuple[str, ...] = ()
+    interface: str | None = None
