@@ -8,6 +8,8 @@ from msgspec import Raw, Struct
 from fibrewatch import wire
 from fibrewatch.measurement import Conditions, Measurement, Target
 from fibrewatch.results import ping, spool, stamp, throughput
+from tests.wire.golden_line import LINE
+from tests.wire.golden_services import SERVICES, Golden
 
 FOLDER = Path(__file__).parent / "v1"
 AT = datetime(2026, 11, 22, 20, 15, 0, 250000, tzinfo=UTC)
@@ -130,11 +132,27 @@ FAILED = Measurement[Struct](
 )
 
 
+def _of_probe(probe: str, golden: Golden) -> Measurement[Struct]:
+    return _measurement(
+        probe,
+        golden.test,
+        golden.result,
+        golden.target,
+        interface="eth0",
+        family=golden.family,
+        duration_s=golden.duration_s,
+    )
+
+
+PROBES = {probe: _of_probe(probe, golden) for probe, golden in (LINE | SERVICES).items()}
+
+
 def payloads() -> dict[str, bytes]:
     """File name → payload."""
     measurements = {"ping": PING, "throughput": THROUGHPUT, "spool": SPOOL, "failed": FAILED}
     found = {f"measurement-{name}.json": wire.encode(each) for name, each in measurements.items()}
     found["measurement-mesh.json"] = wire.encode(MESH)
+    found |= {f"measurement-{name}.json": wire.encode(each) for name, each in PROBES.items()}
     raws = [Raw(wire.encode(each)) for each in measurements.values()]
     found["batch.json"] = wire.encode(wire.Batch(stream=STREAM, first=17, oldest=17, measurements=raws))
     found["ack.json"] = wire.encode(wire.Ack(stream=STREAM, through=20))

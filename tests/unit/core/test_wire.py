@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from fibrewatch import schema, wire
 from fibrewatch.errors import WireError
+from fibrewatch.results import PROBES
 from tests.wire import make_golden
 
 ROOT = Path(__file__).parents[3]
@@ -42,7 +44,13 @@ def test_golden_payloads_decode_and_encode_to_the_same_bytes(name: str) -> None:
     assert wire.encode(wire.decode(golden(name), KINDS[name])) == golden(name)
 
 
-@pytest.mark.parametrize("name", ["ping", "throughput", "spool", "failed", "mesh"])
+MEASUREMENTS = {"ping": "ping", "throughput": "throughput", "spool": "spool", "mesh": "stamp"} | {
+    probe: probe for probe in make_golden.PROBES
+}
+"""Golden measurement → its probe."""
+
+
+@pytest.mark.parametrize("name", [*MEASUREMENTS, "failed"])
 def test_golden_measurements_decode_and_encode_to_the_same_bytes(name: str) -> None:
     assert wire.encode(wire.decode_measurement(golden(f"measurement-{name}"))) == golden(f"measurement-{name}")
 
@@ -60,9 +68,15 @@ def test_schemas_in_docs_are_current() -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "probe"), [("ping", "ping"), ("throughput", "throughput"), ("spool", "spool"), ("mesh", "stamp")]
-)
+@pytest.mark.parametrize("probe", sorted(make_golden.PROBES))
+def test_golden_measurements_hold_every_field_of_their_probe_and_decode_to_it(probe: str) -> None:
+    result = wire.decode_measurement(golden(f"measurement-{probe}")).result
+    assert type(result) is PROBES[probe].result
+    assert result == make_golden.PROBES[probe].result
+    assert set(msgspec.json.decode(msgspec.json.encode(result))) >= {field.name for field in PROBES[probe].fields}
+
+
+@pytest.mark.parametrize(("name", "probe"), MEASUREMENTS.items())
 def test_golden_measurements_satisfy_the_published_schema(name: str, probe: str) -> None:
     import json
 
