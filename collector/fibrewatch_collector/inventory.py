@@ -1,5 +1,8 @@
-"""The inventory, `sites.toml`: territories, sites, floors, uplinks, agents, and which uplink an interface rides on."""
+"""The inventory, `sites.toml`: territories, sites, floors, uplinks, agents, which uplink an interface rides on, and
+which boxes measure to each other.
+"""
 
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,13 +11,17 @@ from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta, Struct, field
 
-from fibrewatch.config import Rate, load, nearest
+from fibrewatch.config import Port, Rate, load, nearest
 from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN, AgentId
+from fibrewatch_collector import mesh
+from fibrewatch_collector.mesh import Fleet, Group, Mesh
 
 Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_STAMP_PORT = 862
 UplinkKind = Literal["fibre", "mobile", "dsl", "cable", "radio", "satellite"]
 
 
@@ -42,12 +49,35 @@ class Floor(Struct, frozen=True, kw_only=True):
     companies: tuple[Name, ...] = ()
 
 
+class Reflector(Struct, frozen=True, kw_only=True):
+    """Where others reach a box's reflector: a host name or numeric address, as seen from outside."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=255)]
+    port: Port = _STAMP_PORT
+
+
 class Agent(Struct, frozen=True, kw_only=True):
-    """A box; `interfaces` says which of its interfaces rides on which uplink."""
+    """A box; `interfaces` says which of its interfaces rides on which uplink.
+
+    Attributes:
+        mesh: Whether it stands for its site in the mesh; without any that does, the first by its id, unless false.
+        reflector: None: nobody can reach it, it is behind NAT.
+        sources: Prefixes that its packets come from, as others see them.
+    """
 
     id: Id
     floor: str | None = None
     interfaces: dict[str, str] = {}  # msgspec copies a mutable default
+    mesh: bool | None = None
+    reflector: Reflector | None = None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def seen_as(self) -> tuple[str, ...]:
+        """The prefixes that its packets come from; empty where that is not known."""
+        if self.sources or self.reflector is None:
+            return self.sources
+        return (self.reflector.address,) if _numeric(self.reflector.address) else ()
 
 
 class Site(Struct, frozen=True, kw_only=True):
@@ -90,8 +120,10 @@ class SitesFile(Struct, frozen=True, kw_only=True):
 
     territories: tuple[Territory, ...] = field(default=(), name="territory")
     sites: tuple[Site, ...] = field(default=(), name="site")
+    meshes: tuple[Group, ...] = field(default=(), name="mesh")
 
 
+NO_MESH = Mesh()
 SiteKey = tuple[str, str]
 """Territory and site."""
 
@@ -99,7 +131,8 @@ SiteKey = tuple[str, str]
 class Inventory:
     """What is known of the fleet; never changed, only replaced."""
 
-    def __init__(self, territories: Iterable[Territory], sites: Iterable[Site]) -> None:
+    def __init__(self, territories: Iterable[Territory], sites: Iterable[Site], mesh: Mesh = NO_MESH) -> None:
+        self.mesh = mesh
         self.territories: Mapping[str, Territory] = {each.id: each for each in territories}
         self.sites: Mapping[SiteKey, Site] = {site.key: site for site in sites}
         self.agents: Mapping[AgentId, Agent] = {
@@ -144,7 +177,33 @@ def load_inventory(path: Path) -> Inventory:
     check = _Check(str(path))
     check.unique("territory", (each.id for each in read.territories), "")
     check.sites(read)
-    return Inventory(read.territories, read.sites)
+    check.unique("mesh", (each.id for each in read.meshes), "")
+    planned = mesh.plan(read.meshes, _fleet(read), str(path))
+    return Inventory(read.territories, read.sites, planned)
+
+
+def _fleet(read: SitesFile) -> Fleet:
+    return Fleet(
+        territories=[each.id for each in read.territories],
+        boxes={site.key: [AgentId(*site.key, box.id) for box in site.agents] for site in read.sites},
+        members={site.key: [AgentId(*site.key, box.id) for box in _members(site)] for site in read.sites},
+        reachable={AgentId(*site.key, box.id) for site in read.sites for box in site.agents if box.reflector},
+    )
+
+
+def _members(site: Site) -> list[Agent]:
+    """The boxes that stand for their site in the mesh."""
+    named = [box for box in site.agents if box.mesh]
+    others = sorted((box for box in site.agents if box.mesh is None), key=lambda box: box.id)
+    return named or others[:1]
+
+
+def _numeric(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 class _Check:
@@ -179,6 +238,18 @@ class _Check:
                 if not _INTERFACE.fullmatch(interface):
                     self._fail(f"{at}.interfaces", f"{interface!r}: not the name of an interface")
                 self.known(uplink, uplinks, f"{at}.interfaces.{interface}", "uplink of this site")
+            self.addresses(agent, at)
+
+    def addresses(self, agent: Agent, place: str) -> None:
+        """Where others reach it, and where its packets come from."""
+        reached = agent.reflector.address if agent.reflector else "localhost"
+        if not _numeric(reached) and not (_HOST.fullmatch(reached) and re.search("[A-Za-z]", reached)):
+            self._fail(f"{place}.reflector.address", f"{reached!r} is neither a host name nor an address")
+        for source in agent.sources:
+            try:
+                ipaddress.ip_network(source)
+            except ValueError as e:
+                raise ConfigError(self.file, f"{place}.sources", f"{source!r} is not a prefix: {e}") from e
 
     def uplinks(self, site: Site, uplinks: list[str], place: str) -> None:
         self.unique("uplink", uplinks, place)

@@ -27,6 +27,9 @@ PURE = {
     "fibrewatch_agent.stamp_tlvs",
     "fibrewatch_collector.admission",
     "fibrewatch_collector.exposition",
+    "fibrewatch_collector.mesh",
+    "fibrewatch_collector.operator.mesh_files",
+    "fibrewatch_collector.orientation",
     "fibrewatch_collector.sla.bins",
     "fibrewatch_collector.sla.live",
 }

@@ -16,7 +16,7 @@ from fibrewatch import __version__
 from fibrewatch.config import quantity
 from fibrewatch.errors import FibrewatchError
 from fibrewatch_collector.config import load_config
-from fibrewatch_collector.inventory import load_inventory
+from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.operator import files, generate
 
 DEFAULT_API = "http://127.0.0.1:8480"
@@ -57,7 +57,7 @@ def parser() -> _Parser:
     parser = _Parser(
         prog="fibrewatch",
         allow_abbrev=False,
-        description="Site-fibre monitoring: demo, simulated boxes, sites, checks.",
+        description="Site-fibre monitoring: demo, simulated boxes, sites, mesh, checks.",
     )
     parser.add_argument("--version", action="version", version=f"fibrewatch {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -65,6 +65,7 @@ def parser() -> _Parser:
         ("demo", _add_demo, "measure for real on loopback: broker, responder, collector and one agent"),
         ("simulate", _add_simulate, "many made-up boxes on the real wire"),
         ("sites", _add_sites, "each site's state, from a collector"),
+        ("mesh", _add_mesh, "who measures to whom by a sites.toml, and each box's part of it"),
         ("check-config", _add_check, "check a collector's files"),
     ):
         add_options(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
@@ -97,11 +98,23 @@ def _add_sites(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_sites)
 
 
+def _add_mesh(parser: argparse.ArgumentParser) -> None:
+    _add_files(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--agent", metavar="TERRITORY/SITE/AGENT", help="only print this box's fragment")
+    what.add_argument("--out", type=Path, metavar="DIR", help="write every box's files")
+    parser.set_defaults(run=_mesh)
+
+
 def _add_check(parser: argparse.ArgumentParser) -> None:
+    _add_files(parser)
+    parser.set_defaults(run=_check)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--config", type=Path, metavar="FILE", help="a collector.toml, and the sites.toml it names")
     which.add_argument("--sites", type=Path, metavar="FILE", help="a sites.toml")
-    parser.set_defaults(run=_check)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -141,10 +154,25 @@ def _simulate(arguments: argparse.Namespace) -> int:
     return 0 if summary.complete else 1
 
 
+def _mesh(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import mesh
+
+    inventory = _inventory(arguments)
+    if arguments.agent is not None:
+        return mesh.show_agent(inventory, arguments.agent)
+    return mesh.show(inventory) if arguments.out is None else mesh.write(inventory, arguments.out)
+
+
 def _check(arguments: argparse.Namespace) -> int:
-    inventory = load_inventory(arguments.sites or load_config(arguments.config).sites)
+    inventory = _inventory(arguments)
+    for line in inventory.mesh.warnings():
+        print(f"fibrewatch: warning: {line}", file=sys.stderr)
     print(f"ok: {len(inventory.sites)} sites, {len(inventory.agents)} agents")
     return 0
+
+
+def _inventory(arguments: argparse.Namespace) -> Inventory:
+    return load_inventory(arguments.sites or load_config(arguments.config).sites)
 
 
 def _duration(text: str) -> float:
