@@ -26,13 +26,14 @@ format:
 	@.venv/bin/ruff check --quiet --fix .
 	@.venv/bin/ruff format --quiet .
 
-# The figures in README.md, measured anew on this machine (about ten minutes).
+# The figures in README.md, measured anew on this machine (about twelve minutes).
 bench:
 	@deploy/set-up test
 	@deploy/set-up bench
 	@.venv/bin/python -m benchmarks.ingest
 	@.venv/bin/python -m benchmarks.scrape
 	@.venv/bin/python -m benchmarks.footprint
+	@.venv/bin/python -m benchmarks.latency
 	@.venv/bin/python -m benchmarks.table
 
 # Generated files that tests hold current.

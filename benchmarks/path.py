@@ -37,12 +37,13 @@ _ETHERNET, _IP, _TIME_EXCEEDED, _UNREACHABLE = 14, 20, 11, 3
 
 
 class Trace(NamedTuple):
-    """One run of a tool: seconds, and round trip and addresses of each hop."""
+    """One run of a tool: seconds, round trip and addresses of each hop, packets as the wire saw them."""
 
     took_s: float
     cpu_s: float
     rtts: list[float]
     ways: list[set[str]]
+    sent: int = 0
 
 
 Tool = Callable[[Namespace, str], Trace]
@@ -108,8 +109,8 @@ def middle(rtts: Sequence[float]) -> float:
 TOOLS: dict[str, Tool] = {"fibrewatch path": fibrewatch, "traceroute": traceroute, "mtr -u": mtr}
 
 
-def on_the_wire(file: Path, hops: int) -> list[float]:
-    """Seconds of each hop: from each UDP packet to the ICMP error that quotes it."""
+def on_the_wire(file: Path, hops: int) -> tuple[list[float], int]:
+    """Seconds of each hop, from each UDP packet to the ICMP error that quotes it; and how many packets left."""
     sent: dict[bytes, tuple[int, int]] = {}
     found: dict[int, list[float]] = defaultdict(list)
     for at, frame in packets(file):
@@ -121,7 +122,7 @@ def on_the_wire(file: Path, hops: int) -> list[float]:
         elif packet[9] == 1 and packet[_IP] in (_TIME_EXCEEDED, _UNREACHABLE):
             ttl, begun = sent.get(packet[_IP + 8 + _IP : _IP + 8 + _IP + 16], (0, 0))
             found[min(ttl, hops)].append((at - begun) / 1e9)
-    return [middle(found[hop]) for hop in range(1, hops + 1)]
+    return [middle(found[hop]) for hop in range(1, hops + 1)], len(sent)
 
 
 def captured(chain: Chain, tool: Tool, file: Path) -> tuple[Trace, list[float]]:
@@ -134,8 +135,8 @@ def captured(chain: Chain, tool: Tool, file: Path) -> tuple[Trace, list[float]]:
             run = tool(chain.box, chain.target(4))
         finally:
             capture.send_signal(signal.SIGTERM)
-    truth = on_the_wire(file, len(run.rtts))
-    return run, [abs(seen - true) for seen, true in zip(run.rtts, truth, strict=True)]
+    truth, sent = on_the_wire(file, len(run.rtts))
+    return run._replace(sent=sent), [abs(seen - true) for seen, true in zip(run.rtts, truth, strict=True)]
 
 
 def row(name: str, tool: Tool, chain: Chain, diamond: Diamond, runs: int) -> list[str]:

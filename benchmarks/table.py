@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.support import ROOT, options, table
 
-NAMES = ("ingest", "scrape", "footprint")
+NAMES = ("ingest", "scrape", "footprint", "latency")
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 
