@@ -30,6 +30,8 @@ LIMITS_S = {"burst": 120.0, "exclusive": 300.0}
 """A probe that takes longer hangs: its own deadlines are far below."""
 GRACE_S = 2.0
 """What a run gets to end by itself when the agent stops; ping waits up to 1 s for what is on its way."""
+LOSS_RATIO, LOSSES = 0.05, 3
+"""A window that lost more of its packets, and at least so many, but not all, is trouble worth looking into."""
 _DETAIL_CHARACTERS = 500
 _DECIMALS = 9  # nanoseconds; more digits only cost bytes
 
@@ -69,13 +71,14 @@ class LostTargets:
         self._changed = changed
         self._lost: set[tuple[str, str]] = set()
 
-    def report(self, test: str, target: str, *, lost: bool) -> None:
-        """Notes it, and sets `changed` when that is news."""
+    def report(self, test: str, target: str, *, lost: bool) -> bool:
+        """Notes it, and sets `changed` when that is news; whether it is."""
         before = len(self._lost)
         (self._lost.add if lost else self._lost.discard)((test, target))
         if len(self._lost) != before:
             log.info("target %s test=%s target=%s", "lost" if lost else "back", test, target)
             self._changed.set()
+        return len(self._lost) != before
 
     def names(self) -> tuple[str, ...]:
         """The targets that at least one test has lost."""
@@ -110,9 +113,18 @@ class Runner:
         self._deadlines: set[asyncio.Timeout] = set()
         self._faults: set[tuple[str, type[Exception]]] = set()
         self._memories: dict[str, dict[str, Any]] = {}
+        self._trouble: Callable[[str, str], None] = lambda target, why: None
+
+    def listen(self, trouble: Callable[[str, str], None]) -> None:
+        """Has a target's name told to a function when tests lose it ("lost"), a part ("loss"), or hear it ("back")."""
+        self._trouble = trouble
 
     async def run(
-        self, plan: Plan, window: Window | None = None, stopping: asyncio.Event | None = None
+        self,
+        plan: Plan,
+        window: Window | None = None,
+        stopping: asyncio.Event | None = None,
+        trigger: str | None = None,
     ) -> AnyMeasurement:
         """Runs the probe, stores the measurement and returns it; a failure is a measurement too."""
         box = self._box(plan, window, stopping or self.stopping)
@@ -123,7 +135,10 @@ class Runner:
         if conditions.throttled and UNDER_VOLTAGE in conditions.throttled:
             box.mark("invalid", UNDER_VOLTAGE)
         log.debug("run test=%s outcome=%s error=%s detail=%s", plan.key, ending.outcome, ending.error, ending.detail)
-        return await self._keep(self._measurement(plan, box, start, ending, conditions), start)
+        if plan.target is not None and window is not None and box.verdict != "invalid" and _lossy(ending.result):
+            self._trouble(plan.target.name, "loss")
+        measurement = self._measurement(plan, box, start, ending, conditions)
+        return await self._keep(msgspec.structs.replace(measurement, trigger=trigger), start)
 
     async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
         """Reports a slot (UTC seconds) that no run could use."""
@@ -150,8 +165,8 @@ class Runner:
 
     def _box(self, plan: Plan, window: Window | None, stopping: asyncio.Event) -> Box:
         def report(lost: bool) -> None:
-            if plan.target is not None:
-                self._lost.report(plan.test, plan.target.name, lost=lost)
+            if plan.target is not None and self._lost.report(plan.test, plan.target.name, lost=lost):
+                self._trouble(plan.target.name, "lost" if lost else "back")
 
         return Box(
             agent=self._agent,
@@ -262,6 +277,12 @@ def sendable(measurement: AnyMeasurement) -> AnyMeasurement:
     except (TypeError, ValueError, RecursionError, OverflowError) as e:
         raise WireError("malformed", str(e)) from e
     return wire.decode_measurement(plain)
+
+
+def _lossy(result: Any) -> bool:
+    """Whether a window lost some of its packets; one that lost all was told of before its end."""
+    sent, lost = getattr(result, "sent", 0), getattr(result, "lost", 0)
+    return bool(LOSSES <= lost < sent and lost > LOSS_RATIO * sent)
 
 
 def _without_result(measurement: AnyMeasurement, why: WireError) -> AnyMeasurement:

@@ -18,6 +18,8 @@ NAP_S = 1.0
 for years nor makes up for slots that never were."""
 LATE_S = 2 * NAP_S
 """Later than this for a slot means that the clock was stepped, not that the box was busy."""
+TROUBLE_S = 60.0
+"""Between two runs of a test for the sake of trouble with its target; what comes sooner waits."""
 _EDGE_S = 1e-3  # so near before a boundary a window of its own would be empty
 
 
@@ -28,7 +30,12 @@ class Runs(Protocol):
     def stopping(self) -> asyncio.Event:
         """Set when the agent ends."""
 
-    async def run(self, plan: Plan, window: Window | None, stopping: asyncio.Event) -> AnyMeasurement:
+    def listen(self, trouble: Callable[[str, str], None]) -> None:
+        """Has a target's name, and what its trouble is, told to a function."""
+
+    async def run(
+        self, plan: Plan, window: Window | None, stopping: asyncio.Event, trigger: str | None = None
+    ) -> AnyMeasurement:
         """Measures once and keeps what came of it."""
 
     async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
@@ -46,6 +53,7 @@ class Scheduler:
         self._exclusive = asyncio.Lock()
         self._instances: dict[str, _Instance] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        runner.listen(self.look_into)
 
     async def run(self, plans: Iterable[Plan], stopping: asyncio.Event) -> None:
         """Returns when `stopping` is set and every run has been reported."""
@@ -71,6 +79,13 @@ class Scheduler:
                 self._instances[key] = instance
                 self._tasks.create_task(instance.run(), name=f"test {key}")
 
+    def look_into(self, target: str, why: str) -> None:
+        """Has the tests run that want to when there is trouble with their target, or the end of it."""
+        for instance in self._instances.values():
+            plan = instance.plan
+            if plan.on_loss and plan.target is not None and plan.target.name == target:
+                instance.look_into(why)
+
 
 class _Instance:
     """One test against one target."""
@@ -81,11 +96,18 @@ class _Instance:
         self._phase_s = schedule.phase(agent, plan.key, plan.every_s)
         self._stopped = asyncio.Event()
         self._waiting: asyncio.Timeout | None = None
+        self._current: asyncio.Task[None] | None = None
+        self._trouble, self._told = "", asyncio.Event()
 
     def stop(self) -> None:
         """Closes a window at once; another run goes on to its end."""
         self._stopped.set()
         self._stop_waiting()
+
+    def look_into(self, why: str) -> None:
+        """Has it run soon, out of its slots; the newest reason counts."""
+        self._trouble = why
+        self._told.set()
 
     async def run(self) -> None:
         """Starts runs until stopped, then waits for those that go on."""
@@ -93,7 +115,20 @@ class _Instance:
             if self.plan.probe.mode == "window":
                 await self._windows(runs)
             else:
+                beside = runs.create_task(self._when_told(runs), name=f"trouble {self.plan.key}")
                 await self._slots(runs)
+                beside.cancel()
+
+    async def _when_told(self, runs: asyncio.TaskGroup) -> None:
+        """One run for each trouble, not while another goes on."""
+        while True:
+            await self._told.wait()
+            if self._current is not None:
+                await asyncio.wait([self._current])
+            self._told.clear()
+            trigger, now = self._trouble, self._utc()
+            self._current = runs.create_task(self._use(now, trigger), name=f"run {self.plan.key} {trigger}")
+            await asyncio.sleep(TROUBLE_S)
 
     async def _windows(self, runs: asyncio.TaskGroup) -> None:
         """One window after the other without a gap: the next begins while the last one waits for stragglers."""
@@ -111,7 +146,6 @@ class _Instance:
 
     async def _slots(self, runs: asyncio.TaskGroup) -> None:
         """Runs on the grid; a slot that comes while the last run goes on is reported, not queued."""
-        current: asyncio.Task[None] | None = None
         slot = self._next_slot(self._utc())
         while not self._stopped.is_set():
             held_up_s = await self._sleep_until(slot)
@@ -125,17 +159,17 @@ class _Instance:
                 log.debug("clock stepped test=%s slot=%.3f late_s=%.3f", self.plan.key, slot, late_s)
                 slot = self._next_slot(self._utc())
             else:
-                current = self._start(runs, slot, current)
+                self._start(runs, slot)
                 slot = self._next_slot(slot)
 
-    def _start(self, runs: asyncio.TaskGroup, slot: float, current: asyncio.Task[None] | None) -> asyncio.Task[None]:
-        """The run that has the slot, or the one that still goes on and makes this slot a skipped one."""
+    def _start(self, runs: asyncio.TaskGroup, slot: float) -> None:
+        """Gives the slot to a run, unless one still goes on and makes this slot a skipped one."""
         waits = self._waiting is not None
         self._stop_waiting()
-        if current is not None and not current.done() and not waits:
+        if self._current is not None and not self._current.done() and not waits:
             self._skip(runs, slot, "the run before it was still going")
-            return current
-        return runs.create_task(self._use(slot), name=f"run {self.plan.key} {slot:.0f}")
+        else:
+            self._current = runs.create_task(self._use(slot), name=f"run {self.plan.key} {slot:.0f}")
 
     def _skip(self, runs: asyncio.TaskGroup, slot: float, why: str) -> None:
         runs.create_task(self._runner.skip(self.plan, slot, why), name=f"skip {self.plan.key} {slot:.0f}")
@@ -143,12 +177,12 @@ class _Instance:
     def _next_slot(self, after: float) -> float:
         return schedule.next_run(after, self.plan.every_s, self._phase_s)
 
-    async def _use(self, slot: float) -> None:
+    async def _use(self, slot: float, trigger: str | None = None) -> None:
         if self.plan.probe.mode != "exclusive":
-            await self._runner.run(self.plan, None, self._runner.stopping)
+            await self._runner.run(self.plan, None, self._runner.stopping, trigger)
         elif await self._have_box_alone():
             try:
-                await self._runner.run(self.plan, None, self._runner.stopping)
+                await self._runner.run(self.plan, None, self._runner.stopping, trigger)
             finally:
                 self._exclusive.release()
         else:

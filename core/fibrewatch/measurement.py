@@ -90,6 +90,7 @@ class Measurement(Struct, Generic[R], frozen=True, kw_only=True, omit_defaults=T
         error: Why it failed or was skipped; None when ok.
         detail: One line for people; never a label.
         reasons: Why the verdict is not "valid", and "undated" when started_at can't be trusted.
+        trigger: Why it ran out of its schedule: lost, loss (of a part) or back, all of its target; None for a slot.
         request: The id of the remote request that asked for this run (later).
         result: The probe's Result; None where nothing was measured. A failed run may keep a part.
     """
@@ -109,6 +110,7 @@ class Measurement(Struct, Generic[R], frozen=True, kw_only=True, omit_defaults=T
     verdict: Verdict = "valid"
     reasons: tuple[Reason, ...] = ()
     conditions: Conditions = Conditions()
+    trigger: Reason | None = None
     request: Annotated[str, Meta(max_length=64)] | None = None
     result: R | None = None
 

@@ -56,12 +56,13 @@ def wait_until(met: Callable[[], bool], what: str, timeout_s: float = 60) -> Non
 
 
 class Box:
-    """An agent with a config file of its own."""
+    """An agent with a config file of its own, run by `prefix` (a namespace's exec)."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, prefix: tuple[str, ...] = ()) -> None:
         self.folder, self.config, self.state_dir = folder, folder / "agent.toml", folder / "state"
-        self.log_file, self._port = folder / "agent.log", port
+        self.log_file, self._port, self._prefix = folder / "agent.log", port, prefix
         self.process: subprocess.Popen[bytes] | None = None
+        self.log_level = "info"
 
     def write(self, tests: str) -> None:
         """The config: this box, that broker, and the given targets and tests."""
@@ -72,7 +73,8 @@ class Box:
 
     def start(self, environment: dict[str, str] | None = None) -> None:
         """Starts it and returns once it measures."""
-        command = [sys.executable, "-m", "fibrewatch_agent", "run", "--config", str(self.config)]
+        command = [*self._prefix, sys.executable, "-m", "fibrewatch_agent", "run", "--config", str(self.config)]
+        command += ["--log-level", self.log_level]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, stderr=log, env=environment)
         wait_until(lambda: " running agent=" in self.log, "the agent to run")
