@@ -18,6 +18,7 @@ from fibrewatch_agent import memory
 from fibrewatch_agent.clock import ClockWatch, boot_id
 from fibrewatch_agent.conditions import Observer, between
 from fibrewatch_agent.config import AgentConfig, load_config
+from fibrewatch_agent.heavy import Heavy
 from fibrewatch_agent.icmp import IcmpSockets
 from fibrewatch_agent.interfaces import inventory
 from fibrewatch_agent.runner import LostTargets, Runner
@@ -57,6 +58,7 @@ class App:
         self._observer, self._icmp = Observer(), IcmpSockets()
         self._seen = self._observer.snapshot()
         self._lost = LostTargets(self._status_changed)
+        self._heavy = Heavy(self._config.uplinks)
         self._runner = Runner(
             agent=str(self._config.agent),
             boot=self._boot,
@@ -65,6 +67,7 @@ class App:
             store=self._store,
             clock_good=lambda: self._watch.good,
             lost=self._lost,
+            heavy=self._heavy,
         )
         self._scheduler = Scheduler(self._runner, str(self._config.agent))
 
@@ -115,6 +118,7 @@ class App:
     def _adopt(self, fresh: AgentConfig) -> None:
         before, self._config, self._config_error = self._config, fresh, None
         self._watch.config = fresh.clock
+        self._heavy.uplinks = fresh.uplinks
         self._scheduler.apply(fresh.plans)
         if fresh.broker != before.broker:
             self._uplink_stop.set()  # it starts again with the new settings

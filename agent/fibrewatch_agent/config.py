@@ -16,10 +16,12 @@ from fibrewatch.errors import ConfigError, WireError
 from fibrewatch.measurement import Target
 from fibrewatch.results import PROBES, ProbeType
 from fibrewatch.wire import ID_PATTERN, AgentId, agent_id
-from fibrewatch_agent import landmarks, preset
+from fibrewatch_agent import landmarks, line_config, preset
 from fibrewatch_agent.fragments import read_fragments
+from fibrewatch_agent.line_config import LineConfig
 from fibrewatch_agent.preset import BEYOND
 from fibrewatch_agent.probes import ProbeFunction, probe_function
+from fibrewatch_agent.quiet_hours import Hours
 from fibrewatch_agent.tables import Entry, ScheduleConfig, TargetConfig
 
 DEFAULT_PATH = Path("/etc/fibrewatch/agent.toml")
@@ -88,6 +90,7 @@ class _File(_Tables, frozen=True, kw_only=True):
     clock: ClockConfig = ClockConfig()
     spool: SpoolConfig = SpoolConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    uplinks: dict[str, LineConfig] = {}
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -100,6 +103,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         address: The target as configured.
         toward: Addresses beyond the gateway, by which the landmark `first-hop` is found.
         on_loss: Run also when another test loses the target, or hears it again.
+        uplink: Which of [uplinks] it measures, if any is configured.
+        quiet_hours: When it does not start; for mode "exclusive".
     """
 
     test: str
@@ -112,6 +117,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     interface: str | None = None
     family: Literal[4, 6] | None = None
     on_loss: bool = False
+    uplink: str | None = None
+    quiet_hours: tuple[Hours, ...] = ()
 
     @property
     def key(self) -> str:
@@ -129,6 +136,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     spool: SpoolConfig
     targets: Mapping[str, TargetConfig]
     plans: tuple[Plan, ...]
+    schedule: ScheduleConfig = ScheduleConfig()
+    uplinks: Mapping[str, LineConfig] = {}
     fragments: tuple[str, ...] = ()
 
 
@@ -144,7 +153,8 @@ def load_config(path: Path) -> AgentConfig:
         broker.setdefault("port", 8883)
     parsed = build(data, _File, str(path))
     fragments = {file: build(tables, _Tables, file) for file, tables in read_fragments(path)}
-    return _Checker(str(path)).check(parsed, fragments)
+    lines = line_config.Lines(parsed.uplinks, parsed.schedule)
+    return _Checker(str(path), lines).check(parsed, fragments)
 
 
 def probe_type(name: str, file: str, place: str) -> ProbeType:
@@ -194,15 +204,18 @@ def valid_interface(text: str) -> bool:
 class _Checker:
     """The rules that one field alone can't tell."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, lines: line_config.Lines) -> None:
+        self.file, self._lines = file, lines
 
     def check(self, parsed: _File, fragments: Mapping[str, _Tables]) -> AgentConfig:
         self._identity(parsed.agent)
         self._tls(parsed.broker.tls)
+        self.names("uplinks", parsed.uplinks)
+        for place, fault in self._lines.faults():
+            self._fail(place, fault)
         given, tests = preset.completed(parsed.schedule, parsed.targets, parsed.tests, self.file)
         main = _Tables(targets=given, tests=tests)
-        sources = [(self, main), *((_Checker(file), tables) for file, tables in fragments.items())]
+        sources = [(self, main), *((_Checker(file, self._lines), tables) for file, tables in fragments.items())]
         targets = _merged("targets", ((checker, tables.targets) for checker, tables in sources))
         _merged("tests", ((checker, tables.tests) for checker, tables in sources))
         who = parsed.agent
@@ -225,6 +238,8 @@ class _Checker:
             targets=targets,
             plans=tuple(plans),
             fragments=tuple(fragments),
+            schedule=parsed.schedule,
+            uplinks=parsed.uplinks,
         )
 
     def peers(self, targets: Mapping[str, TargetConfig], me: AgentId) -> None:
@@ -249,6 +264,11 @@ class _Checker:
         if entry.on_loss and (probe.mode == "window" or not entry.targets):
             why = f"{probe.name} runs all the time" if probe.mode == "window" else "the test has no target to lose"
             self._fail(f"{place}.on_loss", why)
+        try:
+            uplink, interface = self._lines.of_test(entry.uplink, entry.interface, heavy=probe.mode == "exclusive")
+            quiet = self._lines.quiet_hours(entry.quiet_hours)
+        except ValueError as e:
+            self._fail(f"{place}.{e.args[0]}", e.args[1])
         for target in entry.targets or (None,):
             yield Plan(
                 test=name,
@@ -258,9 +278,11 @@ class _Checker:
                 target=targets[target].named(target) if target else None,
                 address=targets[target].address if target else None,
                 toward=self._toward(targets, target) if target else (),
-                interface=entry.interface,
-                family=entry.family,
                 on_loss=entry.on_loss,
+                interface=interface,
+                family=entry.family,
+                uplink=uplink,
+                quiet_hours=quiet,
             )
 
     def _toward(self, targets: Mapping[str, TargetConfig], name: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from fibrewatch_agent.box import Box, ProbeError, Window
 from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.conditions import UNDER_VOLTAGE, Observer, Snapshot, between
 from fibrewatch_agent.config import Plan
+from fibrewatch_agent.heavy import Heavy
 from fibrewatch_agent.probes import probe_function
 
 if TYPE_CHECKING:
@@ -102,12 +103,13 @@ class Runner:
         store: Store,
         lost: LostTargets | None = None,
         clock_good: Callable[[], bool] = lambda: True,
+        heavy: Heavy | None = None,
         utc: Callable[[], float] = time.time,
         since_boot: Callable[[], float] = boottime,
     ) -> None:
         self.stopping = asyncio.Event()
         self._agent, self._boot, self._icmp, self._observer, self._store = agent, boot, icmp, observer, store
-        self._clock_good = clock_good
+        self._clock_good, self._heavy = clock_good, heavy or Heavy()
         self._lost = lost or LostTargets(asyncio.Event())
         self._utc, self._since_boot = utc, since_boot
         self._deadlines: set[asyncio.Timeout] = set()
@@ -130,8 +132,7 @@ class Runner:
         box = self._box(plan, window, stopping or self.stopping)
         start = self._start(window.start if window else None)
         before = self._observe(box)
-        ending = await self._attempt(plan, box, self._limit(plan, window))
-        conditions = between(before, self._observe(box))
+        ending, conditions = await self._measure(plan, box, before, self._limit(plan, window))
         if conditions.throttled and UNDER_VOLTAGE in conditions.throttled:
             box.mark("invalid", UNDER_VOLTAGE)
         log.debug("run test=%s outcome=%s error=%s detail=%s", plan.key, ending.outcome, ending.error, ending.detail)
@@ -139,6 +140,15 @@ class Runner:
             self._trouble(plan.target.name, "loss")
         measurement = self._measurement(plan, box, start, ending, conditions)
         return await self._keep(msgspec.structs.replace(measurement, trigger=trigger), start)
+
+    async def _measure(self, plan: Plan, box: Box, before: Snapshot, limit_s: float) -> tuple[_Ending, Conditions]:
+        """What came of it and what was true meanwhile; a heavy test is watched more closely."""
+        if plan.probe.mode != "exclusive":
+            return await self._attempt(plan, box, limit_s), between(before, self._observe(box))
+        async with self._heavy.around(plan, box) as watch:
+            ending = await self._attempt(plan, box, limit_s)
+        result, conditions = watch.conclude(ending.result, between(before, self._observe(box)))
+        return ending._replace(result=result), conditions
 
     async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
         """Reports a slot (UTC seconds) that no run could use."""

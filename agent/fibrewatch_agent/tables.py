@@ -34,6 +34,8 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     Attributes:
         on_loss: Run also at once when another test loses the target, or hears it again.
+        uplink: Binds it to that uplink's interface.
+        quiet_hours: Instead of those of [schedule].
     """
 
     probe: str
@@ -42,6 +44,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     interface: str | None = None
     family: Literal[4, 6] | None = None
     on_loss: bool = False
+    uplink: str | None = None
+    quiet_hours: tuple[str, ...] | None = None
     params: dict[str, Any] = {}
 
 
@@ -51,8 +55,11 @@ class ScheduleConfig(Struct, frozen=True, kw_only=True):
     Attributes:
         without: Names of the preset's tests to leave out.
         interface: That its tests leave by.
+        quiet_hours: When no heavy test starts: "mon-fri 08:00-19:00", by `time_zone` or else the box's own.
     """
 
     preset: Literal["site", "mobile"] | None = None
     without: tuple[str, ...] = ()
     interface: str | None = None
+    quiet_hours: tuple[str, ...] = ()
+    time_zone: str | None = None

@@ -2,28 +2,20 @@
 
 import math
 import os
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from fibrewatch.measurement import Verdict
 from fibrewatch.results.throughput import Params, Result
 from fibrewatch.schedule import phase
 from fibrewatch_agent import iperf3
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.conditions import link_speed, route_interface
 from fibrewatch_agent.iperf3 import Report, Run, Sum
+from fibrewatch_agent.verdict import ends_of_iperf3
 
 NEEDS_TARGET = True
 _MARGIN_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
 _BUSY = frozenset({"busy", "refused"})
-_CEILING = 1448 / 1538
-"""Of a link's bits, what is TCP payload: full frames, 1500 bytes of IP, time stamps on, preamble and gap counted."""
-_AT_CEILING = 0.97
-_SATURATED = 0.95
-_FIRST_THREADED = (3, 16)
-"""From here on iperf3 runs a thread for each stream; before that one core is all that it can use."""
+_End = tuple[float | None, str, int]
 
 
 async def throughput(params: Params, box: Box) -> Result:
@@ -40,7 +32,7 @@ async def throughput(params: Params, box: Box) -> Result:
         raise ProbeError(run.failure.error, f"port {port}: {run.failure.detail}", result=some)
     if result.goodput is None:
         raise ProbeError("parse", f"{iperf3.TOOL}: a report without figures")
-    for verdict, reason in limits(result, run.report, _link_speed(box, address)):
+    for verdict, reason in ends_of_iperf3(*_ends(result, run.report)):
         box.mark(verdict, reason)
     return result
 
@@ -159,34 +151,11 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _link_speed(box: Box, address: str) -> float | None:
-    interface = box.interface or route_interface(Path("/proc"), address)
-    return link_speed(Path("/sys"), interface) if interface else None
-
-
-def limits(result: Result, report: Report, speed: float | None) -> Iterator[tuple[Verdict, str]]:
-    """What limited the transfer if it was not the line.
-
-    Args:
-        speed: Of the box's interface, bytes per second; None where it is not known.
-    """
-    if speed and result.goodput is not None and result.goodput >= _AT_CEILING * _CEILING * speed:
-        yield "censored", "interface_ceiling"
+def _ends(result: Result, report: Report) -> tuple[_End, _End]:
+    """The CPU that iperf3 used, its version and how many threads it could run, here and there."""
     remote = report.server_output_json.start.version if report.server_output_json else ""
     local_threads = min(result.streams, os.cpu_count() or 1)
-    local = saturated(result.cpu_local, report.start.version, local_threads)
-    if local or saturated(result.cpu_remote, remote, result.streams):
-        yield "censored", "cpu_saturated"
-
-
-def saturated(cpu: float | None, version: str, threads: int) -> bool:
-    """Whether an iperf3 used up what it can: one core before 3.16, later ones a core for each stream.
-
-    Args:
-        cpu: In cores.
-        version: As iperf3 says it: "iperf 3.12"; an unknown one counts as old.
-        threads: How many could run at once.
-    """
-    found = re.match(r"iperf (\d+)\.(\d+)", version)
-    threaded = found is not None and tuple(map(int, found.groups())) >= _FIRST_THREADED
-    return cpu is not None and cpu >= _SATURATED * (threads if threaded else 1)
+    return (
+        (result.cpu_local, report.start.version, local_threads),
+        (result.cpu_remote, remote, result.streams),
+    )

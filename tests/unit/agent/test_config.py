@@ -13,6 +13,19 @@ BAD = Path(__file__).parent / "bad_configs"
 EXAMPLE = Path(__file__).parents[3] / "deploy/agent.example.toml"
 
 MESSAGES = {
+    "quiet_hours": 'schedule.quiet_hours: \'8 to 19\' is not hours such as "22:00-06:00" or "mon-fri 08:30-19:00"',
+    "time_zone": "schedule.time_zone: 'Europe/Pariss' is no time zone such as \"Europe/Paris\"",
+    "quiet_hours_of_test": "tests.down.quiet_hours: '08:00-25:00': 25:00 is not a time of day",
+    "unknown_uplink": "tests.down.uplink: 'fiber': no such uplink (did you mean fibre?)",
+    "uplink_other_interface": "tests.down.interface: 'wwan0', but uplink 'fibre' is on 'eth0'",
+    "uplinks_share_interface": "uplinks.lte.interface: eth0, as 'fibre': each needs its own",
+    "router_no_credentials": "uplinks.fibre.router: either community (v2c) or user (v3) is needed",
+    "router_both_credentials": "uplinks.fibre.router: either community (v2c) or user (v3) is needed, not both",
+    "router_short_password": "uplinks.fibre.router: auth_password: 8 characters at least (RFC 3414 §11.2)",
+    "router_no_privacy": "uplinks.fibre.router: privacy_password is missing: "
+    "v3 is used with authentication and privacy",
+    "small_budget": "uplinks.lte.monthly_budget: 5000: expected `int` >= 1000000",
+    "uplink_bad_interface": "uplinks.lte.interface: 'the long interface name' is not an interface's name",
     "bad_id": "agent.site: 'Cargo 12' is not an id of 1 to 20 of a-z, 0-9, -",
     "bad_interface": "tests.wan.interface: 'the very long interface' is not an interface's name",
     "bad_param": "tests.wan.params.intervall: no such key (did you mean interval?)",

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from fibrewatch.results.throughput import Params, Result
-from fibrewatch_agent.iperf3 import Report, conclude
-from fibrewatch_agent.probes.throughput import deadline_s, limits, ports_of, result_of, saturated
+from fibrewatch_agent.iperf3 import conclude
+from fibrewatch_agent.probes.throughput import deadline_s, ports_of, result_of
 from tests.unit.agent.test_iperf3 import recorded
 
 
@@ -128,50 +128,3 @@ def test_ports_may_be_one_or_backwards() -> None:
 def test_deadline_is_five_seconds_after_the_transfer() -> None:
     assert deadline_s(Params(direction="up", duration_s=10, omit_s=1)) == 16
     assert deadline_s(Params(direction="up", duration_s=0.5, omit_s=0)) == 6, "iperf3 takes whole seconds"
-
-
-@pytest.mark.parametrize(
-    ("cpu", "version", "threads", "expected"),
-    [
-        (0.94, "iperf 3.12", 4, False),
-        (0.95, "iperf 3.12", 4, True),
-        (0.95, "", 4, True),
-        (1.5, "iperf 3.18", 4, False),
-        (3.8, "iperf 3.18", 4, True),
-        (0.96, "iperf 3.16", 1, True),
-        (3.8, "iperf 3.17.1+", 4, True),
-        (None, "iperf 3.12", 1, False),
-    ],
-)
-def test_saturation_is_of_the_cores_that_this_iperf3_can_use(
-    cpu: float | None, version: str, threads: int, expected: bool
-) -> None:
-    assert saturated(cpu, version, threads) is expected
-
-
-GIGABIT = 125e6
-
-
-@pytest.mark.parametrize(
-    ("goodput", "speed", "expected"),
-    [
-        (941.4e6 / 8, GIGABIT, [("censored", "interface_ceiling")]),  # all that 1 GbE can show
-        (920e6 / 8, GIGABIT, [("censored", "interface_ceiling")]),
-        (900e6 / 8, GIGABIT, []),
-        (94.1e6 / 8, GIGABIT / 10, [("censored", "interface_ceiling")]),
-        (941.4e6 / 8, 10 * GIGABIT, []),
-        (941.4e6 / 8, None, []),
-        (None, GIGABIT, []),
-    ],
-)
-def test_goodput_at_the_interfaces_ceiling_is_a_bound(
-    goodput: float | None, speed: float | None, expected: list[tuple[str, str]]
-) -> None:
-    found = Result(direction="down", streams=4, goodput=goodput, cpu_local=0.5, cpu_remote=0.5)
-    assert list(limits(found, Report(), speed)) == expected
-
-
-@pytest.mark.parametrize(("local", "remote"), [(0.97, 0.5), (0.5, 0.97)])
-def test_a_saturated_end_makes_the_goodput_a_bound(local: float, remote: float) -> None:
-    found = Result(direction="down", streams=4, goodput=1e6, cpu_local=local, cpu_remote=remote)
-    assert list(limits(found, Report(), GIGABIT)) == [("censored", "cpu_saturated")]
