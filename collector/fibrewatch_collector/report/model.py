@@ -110,7 +110,7 @@ class Finding(Struct, frozen=True, kw_only=True):
         subject: What it is about: an uplink, a floor, or the far site of a pair ("territory/site").
         metric: Such as "ping.rtt_p95" or "throughput.goodput"; "" for availability.
         asked: The ratio or limit that was promised, in `unit`.
-        floor: Of a delay over a long path: what light in fibre takes at least (great circle), which is taken off `value`.
+        floor: Of a delay over a long path: what light in fibre takes at least (great circle); `value` is without it.
         limit: For shares: what each test must reach, in `limit_unit`.
         value: What was found; None without evidence.
         interval: For shares: Wilson's 95 %, open tests counted both ways.
