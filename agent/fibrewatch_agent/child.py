@@ -4,13 +4,13 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from fibrewatch.errors import ToolError
 
-_PACKAGES = {"setpriv": "util-linux"}
+_PACKAGES = {"setpriv": "util-linux", "nft": "nftables"}
 _ERRORS_KEPT = 4096
 _GRACE_S = 2.0
 
@@ -97,7 +97,12 @@ class Child(asyncio.SubprocessProtocol):
 
 @asynccontextmanager
 async def child(
-    argv: Sequence[str], *, keep: int, tail: bool = False, own_errors: bool = False
+    argv: Sequence[str],
+    *,
+    keep: int,
+    tail: bool = False,
+    own_errors: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Child]:
     """Starts a program; when the block is left, however, it has ended and is reaped.
 
@@ -107,6 +112,7 @@ async def child(
 
     Args:
         own_errors: What it writes to standard error goes where ours goes, as it comes.
+        env: Beside LANG, all that it sees of an environment: a secret is not for the command line, which all can read.
 
     Raises:
         ToolError: It is not installed.
@@ -117,7 +123,7 @@ async def child(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stderr=None if own_errors else asyncio.subprocess.PIPE,
-        env={"LANG": "C"},
+        env={"LANG": "C", **(env or {})},
         start_new_session=True,
     )
     try:

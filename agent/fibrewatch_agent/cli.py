@@ -110,6 +110,9 @@ def _add_once_options(once: argparse.ArgumentParser) -> None:
 
 
 def _add_responder_options(responder: argparse.ArgumentParser) -> None:
+    responder.epilog = "With --config FILE the file says everything: the other options are then refused."
+    responder.add_argument("--check", action="store_true", help="check the file and end")
+    responder.add_argument("--new-token", metavar="T/S/AGENT", help="make a box's token, print it, keep its hash")
     responder.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1")
     responder.add_argument("--ports", default="5201-5204", metavar="FIRST-LAST", help="default 5201-5204")
     reflector = responder.add_argument_group("STAMP reflector (RFC 8762)")
@@ -182,6 +185,10 @@ def _check_config(arguments: argparse.Namespace) -> int:
 def _responder(arguments: argparse.Namespace) -> int:
     from fibrewatch_agent.responder.server import ResponderConfig, serve
 
+    if arguments.config is not None:
+        return _responder_by_file(arguments)
+    if arguments.check or arguments.new_token:
+        raise ConfigError("", "--config", "missing: the responder's file")
     first, last = _ports(arguments.ports)
     config = ResponderConfig(
         host=arguments.bind,
@@ -191,6 +198,22 @@ def _responder(arguments: argparse.Namespace) -> int:
         reflector_required=arguments.reflector_port is not None,
     )
     asyncio.run(serve(config))
+    return OK
+
+
+def _responder_by_file(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.responder import service
+
+    plain = vars(_parser().parse_args(["responder"]))
+    for name in (name for name in plain if name in {"bind", "ports"} or name.startswith("reflector_")):
+        if getattr(arguments, name) != plain[name]:
+            raise ConfigError("", f"--{name.replace('_', '-')}", f"not beside --config: {arguments.config} says it")
+    if arguments.new_token:
+        print(service.new_token(arguments.config, arguments.new_token), flush=True)
+    elif arguments.check:
+        print(service.check(arguments.config), flush=True)
+    else:
+        asyncio.run(service.serve_file(arguments.config))
     return OK
 
 

@@ -13,7 +13,7 @@ from fibrewatch_agent.streams import Stream
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 KEPT_BYTES = 4096
-_AGENT = f"fibrewatch/{__version__}"
+AGENT = f"fibrewatch/{__version__}"
 _MOST_INTERIM = 8
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}")
@@ -72,7 +72,7 @@ async def get(stream: Stream, url: Url, content: Content, findings: Findings[Any
     """
     findings.step = f"sending the request for {url}"
     sent = time.monotonic()
-    await stream.send(http_message.request(url.path, url.authority, _AGENT))
+    await stream.send(http_message.request(url.path, url.authority, AGENT))
     findings.step = f"waiting for the first byte of {url}"
     data = await stream.receive()
     first = time.monotonic()
@@ -85,6 +85,47 @@ async def get(stream: Stream, url: Url, content: Content, findings: Findings[Any
     await _read(stream, body_of(head), data, content, findings)
     findings.note(body=time.monotonic() - first)
     return head
+
+
+async def ask(stream: Stream, request: bytes, most: int) -> tuple[Head, bytes]:
+    """Any request, and its whole answer.
+
+    Args:
+        most: Bytes that the answer's body may have.
+
+    Raises:
+        HttpError: What came is no answer, or too long a one.
+        ProbeError, OSError: As the stream.
+    """
+    await stream.send(request)
+    head, data = await _head(stream, await stream.receive())
+    coming, content = body_of(head), b""
+    while True:
+        content += coming.feed(data)
+        if len(content) > most:
+            raise HttpError(f"an answer of more than {most} bytes")
+        if coming.done:
+            return head, content
+        data = await stream.receive()
+        if not data:
+            coming.end()
+            return head, content
+
+
+def parse_url(text: str) -> Url:
+    """A URL of HTTP.
+
+    Raises:
+        HttpError: It is none.
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as e:
+        raise HttpError(f"{text[:60]!r}: {e}") from e
+    if parts.scheme not in DEFAULT_PORTS or not _HOST.fullmatch(host) or parts.username is not None:
+        raise HttpError(f"{text[:60]!r} is not http(s)://host[:port]")
+    return Url(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], parts.path or "/")
 
 
 async def _head(stream: Stream, data: bytes) -> tuple[Head, bytes]:

@@ -5,7 +5,7 @@ A line feed alone ends a line, as §2.2 allows; folded lines are unfolded, as §
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 MAX_HEAD = 16 * 1024
@@ -30,18 +30,29 @@ class Head(NamedTuple):
     fields: dict[str, str]
 
 
-def request(path: str, host: str, agent: str) -> bytes:
-    """A GET that is answered at once and closed; no coding of the body is accepted, so that its size is the wire's."""
-    lines = (
-        f"GET {path} HTTP/1.1",
+def request(
+    path: str,
+    host: str,
+    agent: str,
+    *,
+    method: str = "GET",
+    fields: Mapping[str, str] | None = None,
+    body: bytes = b"",
+) -> bytes:
+    """One that is answered at once and closed; no coding of the body is accepted, so that its size is the wire's."""
+    lines = [
+        f"{method} {path} HTTP/1.1",
         f"Host: {host}",
         f"User-Agent: {agent}",
         "Accept: */*",
         "Accept-Encoding: identity",
         "Cache-Control: no-cache",
         "Connection: close",
-    )
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")
+        *(f"{name}: {value}" for name, value in (fields or {}).items()),
+    ]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii") + body
 
 
 def split_head(data: bytes) -> tuple[bytes, bytes] | None:

@@ -23,6 +23,8 @@ PURE = {
     "fibrewatch.stats",
     "fibrewatch.wire",
     "fibrewatch_agent.quiet_hours",
+    "fibrewatch_agent.responder.desk",
+    "fibrewatch_agent.slot_messages",
     "fibrewatch_agent.stamp_ledger",
     "fibrewatch_agent.stamp_packets",
     "fibrewatch_agent.stamp_tlvs",
@@ -109,6 +111,14 @@ def test_scapy_is_never_resident() -> None:
     assert users == {"fibrewatch_agent.dhcp_packets"}
     assert importers(users) == {"fibrewatch_agent.dhcp_child"}
     assert not importers({"fibrewatch_agent.dhcp_child"})
+
+
+def test_aiohttp_is_the_responders_only() -> None:
+    """An agent's box pays nothing for the server that it might be: the responder alone loads it, and that late."""
+    users = {name for name in MODULES if top(name) == "fibrewatch_agent" and "aiohttp" in map(top, IMPORTS[name])}
+    assert users == {"fibrewatch_agent.responder.control"}
+    assert importers(users) == {"fibrewatch_agent.responder.server", "fibrewatch_agent.responder.service"}
+    assert importers(importers(users)) == {"fibrewatch_agent.cli", "fibrewatch_agent.responder.service"}
 
 
 def test_the_environment_is_read_at_the_edge_only() -> None:

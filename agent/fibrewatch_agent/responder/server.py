@@ -1,11 +1,11 @@
-"""The responder: one supervised iperf3 server on each port of a range, one client each, and the STAMP reflector."""
+"""The responder: slots by its control API, supervised iperf3 servers that are open to all, and the STAMP reflector."""
 
 import asyncio
 import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from msgspec import Struct
 
@@ -14,6 +14,7 @@ from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import Child, child, find
 from fibrewatch_agent.iperf3 import TOOL, parse
 from fibrewatch_agent.responder.backoff import STEADY_S, backoff_s
+from fibrewatch_agent.responder.config import ControlConfig
 from fibrewatch_agent.responder.keep import keep_reflector
 from fibrewatch_agent.responder.reflector import ReflectorConfig
 from fibrewatch_agent.responder.watch import StuckWatch, activity, listens
@@ -30,13 +31,16 @@ class ResponderConfig(Struct, frozen=True, kw_only=True):
     """Where to serve; loopback unless told otherwise: everyone who reaches the ports can use up the line.
 
     Attributes:
+        last_port: Of the servers that are open to all; none when it is below the first.
         reflector: None for no reflector.
         reflector_required: Its port was asked for: without it the responder ends.
+        control: None for no slots.
     """
 
     host: str = "127.0.0.1"
     first_port: int = 5201
     last_port: int = 5204
+    control: ControlConfig | None = None
     reflector: ReflectorConfig | None = None
     reflector_required: bool = False
 
@@ -48,25 +52,40 @@ async def serve(config: ResponderConfig, ready: Callable[[], None] = lambda: Non
         ready: Called once, when every port was tried and at least one is served.
 
     Raises:
-        ToolError: iperf3 is not installed; the reflector that was asked for can't start.
+        ToolError: iperf3 is not installed; what was asked for by the config can't start.
+        ConfigError: Certificates or tokens can't be used.
     """
     find(TOOL)
     ports = range(config.first_port, config.last_port + 1)
     tried = _Tried(len(ports), ready)
     ending = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        servers = [
-            group.create_task(_Server(config.host, port, tried).keep(), name=f"{TOOL} server on port {port}")
-            for port in ports
-        ]
-        if config.reflector is not None:
-            reflector = keep_reflector(config.reflector, required=config.reflector_required)
-            servers.append(group.create_task(reflector, name="reflector"))
-        with _told_to_end(ending):
+    with _told_to_end(ending):
+        async with _control(config), asyncio.TaskGroup() as group:
+            servers = [
+                group.create_task(_Server(config.host, port, tried).keep(), name=f"{TOOL} server on port {port}")
+                for port in ports
+            ]
+            if config.reflector is not None:
+                reflector = keep_reflector(config.reflector, required=config.reflector_required)
+                servers.append(group.create_task(reflector, name="reflector"))
+            if not ports:
+                ready()
             await ending.wait()
-        for server in servers:
-            server.cancel()
+            for server in servers:
+                server.cancel()
     log.info("responder ended")
+
+
+@contextlib.asynccontextmanager
+async def _control(config: ResponderConfig) -> AsyncIterator[None]:
+    """The control API, where there is one; aiohttp is loaded only then."""
+    if config.control is None:
+        yield
+        return
+    from fibrewatch_agent.responder.control import control
+
+    async with control(config.control):
+        yield
 
 
 @contextlib.contextmanager

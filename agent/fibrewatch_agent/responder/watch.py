@@ -1,5 +1,8 @@
 """Whether an iperf3 server still serves: what /proc shows of it, and how long nothing of that may change."""
 
+import ipaddress
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +14,7 @@ LONGEST_TEST_S = 150.0
 """Where the kernel does not count bytes: the longest test, warm-up and deadline included, that a box can ask for."""
 _PROGRESS_BYTES = 1000
 """Less than this is a server turning others away, a byte each, while it hangs."""
-_LISTENING = "0A"  # net/tcp_states.h
+_LISTENING, _ESTABLISHED = "0A", "01"  # net/tcp_states.h
 
 
 class Activity(NamedTuple):
@@ -65,6 +68,23 @@ def _listener(columns: list[str], port: int) -> str | None:
     """proc(5) /proc/net/tcp: local address:port in hexadecimal, state and inode are columns 1, 3 and 9."""
     bound = int(columns[1].rpartition(":")[2], 16)
     return columns[9] if bound == port and columns[3] == _LISTENING else None
+
+
+def peers(port: int, net: Path = Path("/proc/net")) -> Counter[str]:
+    """How many connections to a port each address has; an IPv4 one is written as such on an IPv6 socket too."""
+    found: Counter[str] = Counter()
+    for line in _tables(net):
+        columns = line.split()
+        if columns[3] == _ESTABLISHED and int(columns[1].rpartition(":")[2], 16) == port:
+            found[_address(columns[2].rpartition(":")[0])] += 1
+    return found
+
+
+def _address(text: str) -> str:
+    """Words of 32 bits, each in the host's own order."""
+    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    address = ipaddress.ip_address(b"".join(words))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 class StuckWatch:

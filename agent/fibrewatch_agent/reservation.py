@@ -1,0 +1,276 @@
+"""A slot at a responder: asked for, waited for, used, and given back (the control API of docs/responder.md)."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import ssl
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from fibrewatch.measurement import Error
+from fibrewatch_agent import http_message
+from fibrewatch_agent.box import Box, ProbeError
+from fibrewatch_agent.connect import connected
+from fibrewatch_agent.http_exchange import AGENT, Url, ask, parse_url
+from fibrewatch_agent.http_message import Head, HttpError
+from fibrewatch_agent.slot_messages import LONGEST_WAIT_S, SLOTS, Granted, Problem, Queued, Wish
+from fibrewatch_agent.sockets import Endpoint, probe_error
+from fibrewatch_agent.streams import PlainStream
+from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, context
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_ANSWERS_S = 10.0
+"""What an answer may take, the wait that was asked for not counted."""
+_RELEASE_S = 3.0
+_LONGEST_TOKEN = 200
+_MOST_ANSWER = 64 * 1024
+_ERRORS: dict[int, Error] = {401: "denied", 403: "denied", 429: "busy", 503: "busy"}
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """Where slots are had, and how the box makes itself known there.
+
+    Attributes:
+        urls: `https://host:port`; the second is asked when the first can't serve.
+        ca: Authorities; None: the system's.
+        certificate: PEM, with `key`; or `token`: a file with the box's token.
+    """
+
+    urls: tuple[str, ...]
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    token: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot that is ours.
+
+    Attributes:
+        host: Numeric address, the same that the responder was asked at.
+        deadline: Of the monotonic clock: what still runs then is killed at the other end.
+        capacity: The responder's own, bytes per second.
+    """
+
+    host: str
+    port: int
+    user: str
+    token: str
+    public_key: str
+    deadline: float
+    capacity: float
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.deadline - time.monotonic())
+
+
+@asynccontextmanager
+async def reserve(
+    control: Control,
+    wish: Wish,
+    box: Box,
+    patience_s: float,
+    aside: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+) -> AsyncIterator[Slot]:
+    """A slot at the first responder that has one within `patience_s`; given back at the end.
+
+    Args:
+        wish: Its `request` and `wait` are set here.
+        aside: Entered while waiting, so that others may use the box meanwhile.
+
+    Raises:
+        ProbeError: None was to be had; it tells the first responder's reason.
+    """
+    failures: list[ProbeError] = []
+    for url in control.urls:
+        try:
+            desk = _Desk(control, url, box)
+            granted = await _granted(desk, wish, patience_s, aside)
+        except ProbeError as e:
+            log.info("no slot at %s error=%s detail=%s", url, e.error, e.detail)
+            failures.append(e)
+            continue
+        try:
+            yield desk.slot(granted)
+        except asyncio.CancelledError:
+            raise  # in haste: the slot ends by itself, with its test or when none has begun
+        except BaseException:
+            await desk.release(granted.id)
+            raise
+        await desk.release(granted.id)
+        return
+    raise ProbeError(failures[0].error, "; ".join(failure.detail for failure in failures))
+
+
+async def _granted(
+    desk: "_Desk", wish: Wish, patience_s: float, aside: Callable[[], AbstractAsyncContextManager[None]]
+) -> Granted:
+    """Asks again and again until the slot is there.
+
+    Raises:
+        ProbeError: As `reserve`; busy when it would take longer than the patience.
+    """
+    request, until = uuid.uuid4().hex, time.monotonic() + patience_s
+    async with aside():
+        while True:
+            left_s = max(0.0, until - time.monotonic())
+            answer = await desk.ask(
+                msgspec.structs.replace(wish, request=request, wait=round(min(left_s, LONGEST_WAIT_S), 3))
+            )
+            if isinstance(answer, Granted):
+                return answer
+            left_s = until - time.monotonic()
+            if left_s <= answer.retry_after or left_s < answer.expected_in:
+                await desk.release(answer.id)
+                raise ProbeError("busy", f"{desk.url.authority}: {answer.place} in the queue, {_about(answer)}")
+            await asyncio.sleep(min(answer.retry_after, left_s))
+
+
+def _about(answer: Queued) -> str:
+    return f"about {answer.expected_in:.0f} s"
+
+
+class _Desk:
+    """One responder's control API."""
+
+    def __init__(self, control: Control, url: str, box: Box) -> None:
+        self._control, self.url = control, _url(url)
+        self._box = dataclasses.replace(box, address=self.url.host)
+        self._address = ""
+
+    async def ask(self, wish: Wish) -> Granted | Queued:
+        """One question.
+
+        Raises:
+            ProbeError: No answer, or one that says no.
+        """
+        body = msgspec.json.encode(wish)
+        head, content = await self._exchange("POST", SLOTS, body, _ANSWERS_S + wish.wait)
+        if head.status == 201:
+            return self._decoded(content, Granted)
+        if head.status == 202:
+            return self._decoded(content, Queued)
+        return self._refused(head, content)
+
+    async def release(self, name: str) -> None:
+        """Gives a slot or a place back; if that fails it ends by itself."""
+        try:
+            await self._exchange("DELETE", f"{SLOTS}/{name}", b"", _RELEASE_S)
+        except ProbeError as e:
+            log.debug("slot not given back error=%s detail=%s", e.error, e.detail)
+
+    def slot(self, granted: Granted) -> Slot:
+        """What was granted, as the box uses it."""
+        return Slot(
+            host=self._address,
+            port=granted.port,
+            user=granted.id,
+            token=granted.token,
+            public_key=granted.public_key,
+            deadline=time.monotonic() + granted.starts_in + granted.ends_within,
+            capacity=granted.capacity,
+        )
+
+    async def _exchange(self, method: str, path: str, body: bytes, limit_s: float) -> tuple[Head, bytes]:
+        """One request and its answer.
+
+        Raises:
+            ProbeError: For whatever went wrong.
+        """
+        where = self.url.authority
+        try:
+            async with asyncio.timeout(limit_s):
+                self._address = await self._box.resolve()
+                return await self._over(Endpoint(self._address, self.url.port, self._box.interface), method, path, body)
+        except TimeoutError as e:
+            raise ProbeError("timeout", f"{where}: no answer within {limit_s:g} s") from e
+        except OSError as e:
+            raise ProbeError(probe_error(e), f"{where}: {os.strerror(e.errno) if e.errno else e}") from e
+        except HttpError as e:
+            raise ProbeError("protocol", f"{where}: {e}") from e
+        except CertificateRefusedError as e:
+            raise ProbeError("tls", f"{where}: {e.problem.replace('_', ' ')}: {e}") from e
+
+    async def _over(self, to: Endpoint, method: str, path: str, body: bytes) -> tuple[Head, bytes]:
+        fields = {"Content-Type": "application/json"} if body else {}
+        if self._control.token is not None:
+            fields["Authorization"] = f"Bearer {_token(self._control.token)}"
+        request = http_message.request(path, self.url.authority, AGENT, method=method, fields=fields, body=body)
+        async with connected(to) as connection:
+            if self.url.scheme == "http":
+                return await ask(PlainStream(connection.sock), request, _MOST_ANSWER)
+            secured = TlsStream(connection.sock, _settings(self._control), self.url.host)
+            await secured.handshake()
+            answer = await ask(secured, request, _MOST_ANSWER)
+            secured.goodbye()
+            return answer
+
+    def _decoded(self, content: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise ProbeError("parse", f"{self.url.authority}: {e}") from e
+
+    def _refused(self, head: Head, content: bytes) -> NoReturn:
+        """Raises what an answer that says no stands for."""
+        try:
+            detail = msgspec.json.decode(content, type=Problem).detail
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            detail = f"status {head.status}"
+        raise ProbeError(_ERRORS.get(head.status, "protocol"), f"{self.url.authority}: {detail}")
+
+
+def _url(text: str) -> Url:
+    try:
+        return parse_url(text)
+    except HttpError as e:
+        raise ProbeError("protocol", f"control: {e}") from e
+
+
+def _settings(control: Control) -> ssl.SSLContext:
+    """The client's side of TLS, with the box's certificate where it has one.
+
+    Raises:
+        ProbeError: permission or tls: a file can't be used.
+    """
+    made = context(str(control.ca) if control.ca else None, verify=True, alpn=("http/1.1",))
+    if control.certificate is not None:
+        try:
+            made.load_cert_chain(control.certificate, control.key)
+        except PermissionError as e:
+            raise ProbeError("permission", f"{control.certificate}: {e.strerror}") from e
+        except OSError as e:
+            raise ProbeError("tls", f"{control.certificate}: no usable certificate with key: {e}") from e
+    return made
+
+
+def _token(path: Path) -> str:
+    """The box's token: the file's only line.
+
+    Raises:
+        ProbeError: permission or denied: it can't be read, or holds no token.
+    """
+    try:
+        token = path.read_text("ascii").strip()
+    except PermissionError as e:
+        raise ProbeError("permission", f"{path}: {e.strerror}") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise ProbeError("denied", f"{path}: {getattr(e, 'strerror', None) or 'no token'}") from e
+    if not token or len(token) > _LONGEST_TOKEN or not all(c.isalnum() or c in "-_" for c in token):
+        raise ProbeError("denied", f"{path}: no token")
+    return token
