@@ -4,9 +4,10 @@ Its exit status tells nothing: with -J, 3.12 exits 0 even when it could not conn
 was told to end. Only the JSON counts.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -132,10 +133,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the tool; with a failure the report holds what was measured until then."""
+    """One run of the tool; with a failure the report holds what was measured until then.
+
+    Attributes:
+        stopped: The caller had it ended before its time: the report has no word from the server.
+    """
 
     report: Report
     failure: Failure | None = None
+    stopped: bool = False
 
 
 def parse(output: bytes) -> Report:
@@ -156,16 +162,21 @@ def meaning(message: str) -> Error:
     return next((error for part, error in _MEANINGS if part in lower), "tool_failed")
 
 
-async def client(options: Sequence[str], deadline_s: float) -> Run:
+async def client(
+    options: Sequence[str], deadline_s: float, look: Callable[[int], bool] = lambda _: False, every_s: float = 60.0
+) -> Run:
     """Runs one test with JSON output; past the deadline it is asked to end, then killed.
+
+    Args:
+        look: Called every `every_s` with the process id; the test is ended well once it returns True.
 
     Raises:
         ProbeError: Nothing was measured: timeout, tool_missing, tool_failed, parse.
     """
     try:
         async with child([TOOL, *options, "-J"], keep=LARGEST_REPORT) as process:
-            ended = await process.ends_within(deadline_s)
-            if not ended:
+            end = await _ending(process, deadline_s, look, every_s)
+            if end != "ended":
                 await process.stop()
     except ToolError as e:
         raise ProbeError("tool_missing", str(e)) from e
@@ -173,11 +184,37 @@ async def client(options: Sequence[str], deadline_s: float) -> Run:
         raise ProbeError("tool_failed", f"{TOOL}: {e.strerror}") from e
     if process.overflowed:
         raise ProbeError("parse", f"{TOOL}: more than {LARGEST_REPORT} bytes of output")
-    if not ended:
+    if end == "stopped":
+        return _stopped(bytes(process.output))
+    if end == "overdue":
         return _overdue(bytes(process.output), f"no end within {deadline_s:g} s")
     if not process.output.strip():
         raise ProbeError("tool_failed", f"{TOOL}: {_complaint(process)}")
     return conclude(bytes(process.output))
+
+
+async def _ending(
+    process: Child, deadline_s: float, look: Callable[[int], bool], every_s: float
+) -> Literal["ended", "stopped", "overdue"]:
+    """How it comes to its end; a look that was missed is not made up for."""
+    now = time.monotonic()
+    deadline, due = now + deadline_s, now
+    while now < deadline:
+        due = max(due, now - every_s) + every_s
+        if await process.ends_within(max(0.0, min(due, deadline) - now)):
+            return "ended"
+        if look(process.transport.get_pid()):
+            return "stopped"
+        now = time.monotonic()
+    return "overdue"
+
+
+def _stopped(output: bytes) -> Run:
+    """What the tool says after it was told to end; the watcher's figures stand without it."""
+    try:
+        return Run(parse(output), stopped=True)
+    except ProbeError:
+        return Run(Report(), stopped=True)
 
 
 def conclude(output: bytes) -> Run:

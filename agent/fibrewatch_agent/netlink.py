@@ -20,6 +20,7 @@ _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, int
 _ATTRIBUTE = struct.Struct("=HH")
 _ERROR, _DONE, _REQUEST, _DUMP, _MULTI = 2, 3, 0x1, 0x300, 0x2
 _GETROUTE, _GETNEIGH = 26, 30
+SOCK_DIAG = 4
 _DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _MULTIPATH, _TABLE, _VIA = 1, 4, 5, 6, 7, 9, 15, 18
 _LLADDR, _UNICAST, _MAIN = 2, 1, 254
 _DOMAIN: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -64,7 +65,7 @@ def route_to(address: str, interface: int | None = None) -> Route:
     if interface is not None:
         question += _attribute(_OIF, struct.pack("=i", interface))
     answer = next(_ask(_GETROUTE, 0, question))
-    found = _attributes(answer[_ROUTE.size :])
+    found = attributes(answer[_ROUTE.size :])
     source = found.get(_PREFSRC)
     source_text = socket.inet_ntop(_DOMAIN[family], source) if source else None
     return Route(_number(found[_OIF]), _gateway(found), source_text)
@@ -78,7 +79,7 @@ def default_gateways(family: Family, interface: int | None = None) -> list[Route
         _, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(answer)
         if length or kind != _UNICAST:
             continue
-        told = _attributes(answer[_ROUTE.size :])
+        told = attributes(answer[_ROUTE.size :])
         other = (_number(told[_TABLE]) if _TABLE in told else table) != _MAIN
         metric = _number(told[_PRIORITY]) if _PRIORITY in told else 0
         found += [(other, metric, route) for route in _next_hops(told)]
@@ -92,7 +93,7 @@ def neighbour(address: str, interface: int) -> Neighbour | None:
     wanted = socket.inet_pton(_DOMAIN[family], address.partition("%")[0])
     for answer in _ask(_GETNEIGH, _DUMP, _NEIGHBOUR.pack(_DOMAIN[family], interface, 0, 0, 0)):
         _, index, state, _, _ = _NEIGHBOUR.unpack_from(answer)
-        told = _attributes(answer[_NEIGHBOUR.size :])
+        told = attributes(answer[_NEIGHBOUR.size :])
         if index == interface and told.get(_DST) == wanted and state in _STATES:
             return Neighbour(_STATES[state], mac_text(told[_LLADDR]) if _LLADDR in told else None)
     return None
@@ -109,7 +110,7 @@ def _next_hops(told: _Attributes) -> Iterator[Route]:
     rest = told.get(_MULTIPATH, b"")
     while len(rest) >= _NEXT_HOP.size:
         length, _, _, interface = _NEXT_HOP.unpack_from(rest)
-        gateway = _gateway(_attributes(rest[_NEXT_HOP.size : length]))
+        gateway = _gateway(attributes(rest[_NEXT_HOP.size : length]))
         if gateway is not None:
             yield Route(interface, gateway)
         rest = rest[max(length, _NEXT_HOP.size) :]
@@ -124,24 +125,38 @@ def _gateway(told: _Attributes) -> str | None:
 
 
 def _ask(kind: int, flags: int, question: bytes) -> Iterator[bytes]:
-    """The bodies of the answers.
+    with open_socket(socket.NETLINK_ROUTE) as sock:
+        yield from ask_on(sock, kind, flags, question)
+
+
+def open_socket(protocol: int) -> socket.socket:
+    """A netlink(7) socket that never blocks.
+
+    Raises:
+        OSError: The kernel has no such protocol, or a sandbox forbids it.
+    """
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    sock.setblocking(False)
+    return sock
+
+
+def ask_on(sock: socket.socket, kind: int, flags: int, question: bytes) -> Iterator[bytes]:
+    """The bodies of the answers; take them all before the next question.
 
     Raises:
         OSError: What the kernel says instead.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
-        sock.setblocking(False)
-        sock.send(_HEADER.pack(_HEADER.size + len(question), kind, _REQUEST | flags, 1, 0) + question)
-        while True:
-            for answer, of, more in _messages(sock.recv(1 << 18)):
-                if of == _DONE:
-                    return
-                if of == _ERROR:
-                    code = -int.from_bytes(answer[:4], "little", signed=True)
-                    raise OSError(code, os.strerror(code))
-                yield answer
-                if not more:
-                    return
+    sock.send(_HEADER.pack(_HEADER.size + len(question), kind, _REQUEST | flags, 1, 0) + question)
+    while True:
+        for answer, of, more in _messages(sock.recv(1 << 18)):
+            if of == _DONE:
+                return
+            if of == _ERROR:
+                code = -int.from_bytes(answer[:4], "little", signed=True)
+                raise OSError(code, os.strerror(code))
+            yield answer
+            if not more:
+                return
 
 
 def _messages(data: bytes) -> Iterator[tuple[bytes, int, bool]]:
@@ -151,7 +166,8 @@ def _messages(data: bytes) -> Iterator[tuple[bytes, int, bool]]:
         data = data[max(_HEADER.size, length + 3 & ~3) :]
 
 
-def _attributes(data: bytes) -> _Attributes:
+def attributes(data: bytes) -> _Attributes:
+    """The attributes that follow a message's own structure, by type."""
     found: _Attributes = {}
     while len(data) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data)

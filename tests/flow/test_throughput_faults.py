@@ -36,8 +36,9 @@ async def leaves_nothing() -> AsyncIterator[None]:
 
 
 def params(port: int, last: int | None = None, *, direction: Any = "down", **settings: Any) -> Params:
-    """Short tests on a port of this test's own."""
-    chosen = {"duration_s": 1.0, "omit_s": 0.0, "streams": 1} | settings
+    """Short tests on a port of this test's own, which run their time and nothing beside them."""
+    alone = {"early_stop": False, "max_bytes": None, "latency": "off"}
+    chosen = {"duration_s": 1.0, "omit_s": 0.0, "streams": 1} | alone | settings
     return Params(direction=direction, ports=(port, last or port), **chosen)
 
 
@@ -264,6 +265,10 @@ def test_killed_agent_leaves_no_tool_behind() -> None:
             "direction=down",
             "--param",
             "duration=60 s",
+            "--param",
+            "early_stop=false",
+            "--param",
+            "max_bytes=9999 GB",
         ]
         command = [sys.executable, "-m", "fibrewatch_agent", "once", "throughput", "--target", "127.0.0.1", *options]
         agent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -287,7 +292,19 @@ def link() -> Iterator[tuple[Namespace, Namespace, Link]]:
 
 
 def _once(near: Namespace, target: str, *pairs: str) -> "subprocess.Popen[bytes]":
-    options = [option for pair in ("direction=down", "omit=0 s", "streams=1", *pairs) for option in ("--param", pair)]
+    options = [
+        option
+        for pair in (
+            "direction=down",
+            "omit=0 s",
+            "streams=1",
+            "early_stop=false",
+            "max_bytes=9999 GB",
+            "latency=off",
+            *pairs,
+        )
+        for option in ("--param", pair)
+    ]
     command = ["-m", "fibrewatch_agent", "once", "throughput", "--json", "--target", target, *options]
     return near.popen([sys.executable, *command], stdout=subprocess.PIPE)
 

@@ -72,7 +72,13 @@ def _on_a_full_line(
 
 def _probe(line: RoutedLine, direction: str) -> tuple[float, float]:
     """Goodput, and when it began by the boot clock."""
-    params = [f"direction={direction}", f"duration={DURATION_S} s", f"omit={OMIT_S} s"]
+    params = [
+        f"direction={direction}",
+        f"duration={DURATION_S} s",
+        f"omit={OMIT_S} s",
+        "early_stop=false",
+        "latency=off",
+    ]
     options = [option for param in params for option in ("--param", param)]
     command = ["-m", "fibrewatch_agent", "once", "throughput", "--target", line.far4, "--json", *options]
     output = line.box.run(sys.executable, *command)

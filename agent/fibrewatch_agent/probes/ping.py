@@ -28,7 +28,7 @@ async def ping(params: Params, box: Box) -> Result:
     kept = packet_window.kept_of(box)
     address, refresh = await packet_window.address_of(box, kept)
     channel = await box.icmp.channel(6 if ":" in address else 4, box.interface)
-    to = _destination(params, box, address)
+    to = echo_to(box, address, payload_bytes=params.payload_bytes, dscp=params.dscp)
     run = PacketWindow(
         packet_window.grid(params.interval_s, params.timeout_s, box),
         packet_window.window_of(box),
@@ -41,9 +41,9 @@ async def ping(params: Params, box: Box) -> Result:
     return run.judge(result, result.sent, result.lost)
 
 
-def _destination(params: Params, box: Box, address: str) -> Destination:
-    """A link-local address (a home router's, say) means nothing without its interface."""
+def echo_to(box: Box, address: str, *, payload_bytes: int, dscp: int = 0) -> Destination:
+    """A resolved address; a link-local one (a home router's, say) means nothing without its interface."""
     bare, _, zone = address.partition("%")
     zone = box.interface or zone or (box.address or "").partition("%")[2]
     scope = interface_index(zone) if zone and ipaddress.ip_address(bare).is_link_local else 0
-    return destination(bare, scope, payload_bytes=params.payload_bytes, dscp=params.dscp)
+    return destination(bare, scope, payload_bytes=payload_bytes, dscp=dscp)

@@ -7,14 +7,15 @@ import pytest
 
 from fibrewatch.results.throughput import Params, Result
 from fibrewatch_agent.iperf3 import conclude
-from fibrewatch_agent.probes.throughput import deadline_s, ports_of, result_of
+from fibrewatch_agent.probes.throughput import deadline_s, ports_of
+from fibrewatch_agent.transfer_figures import report_figures
 from tests.unit.agent.test_iperf3 import recorded
 
 
 def result(name: str, streams: int = 1) -> Result:
     """What is made of a recorded report."""
     params = Params(direction="down" if name.startswith("down") else "up", streams=streams)
-    return result_of(params, conclude(recorded(name)), 5201)
+    return report_figures(params, conclude(recorded(name)), 5201)
 
 
 def test_download_is_counted_by_the_box() -> None:
@@ -100,7 +101,7 @@ def test_unknowns_of_iperf3_are_none() -> None:
         b' "cpu_utilization_percent": {"host_total": 0, "remote_total": 0},'
         b' "streams": [{"sender": {"min_rtt": 0, "mean_rtt": 0, "max_rtt": 0}}]}}'
     )
-    found = result_of(Params(direction="up", streams=1), run, 1)
+    found = report_figures(Params(direction="up", streams=1), run, 1)
     assert found == Result(direction="up", streams=1, port=1)
 
 

@@ -1,0 +1,150 @@
+"""Looks at a transfer's connections in the kernel while another program makes it, and says when it may end."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fibrewatch.results.throughput import Stopped
+from fibrewatch_agent import steady
+from fibrewatch_agent.netlink import Family
+from fibrewatch_agent.responder.watch import activity
+from fibrewatch_agent.steady import Estimate, Point, Rule, Sample
+from fibrewatch_agent.tcp_info import Connection, TcpInfo
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.05
+_JUDGED_EVERY = 5
+_LEAST_S = 0.5
+"""A transfer is not ended for its bytes before: there would be nothing to tell."""
+
+
+class Flow(NamedTuple):
+    """Whose connections are looked at.
+
+    Attributes:
+        streams: How many carry data; one more carries the tool's control.
+        up: The box sends.
+    """
+
+    address: str
+    port: int
+    streams: int
+    up: bool
+
+
+class Limits(NamedTuple):
+    """When a transfer is ended before its time.
+
+    Attributes:
+        rule: Of convergence; None lets it run.
+        max_bytes: None for no limit.
+    """
+
+    rule: Rule | None
+    max_bytes: int | None
+
+
+class TransferWatch:
+    """The samples of one transfer.
+
+    Attributes:
+        samples: Since the connections were first seen; times of the monotonic clock. Empty where the kernel can't be
+            asked.
+        stopped: Why it was ended.
+        began_s: When it was started, by the monotonic clock.
+    """
+
+    def __init__(self, flow: Flow, limits: Limits, stop_asked: Callable[[], bool]) -> None:
+        self.samples: list[Sample] = []
+        self.stopped: Stopped = "duration"
+        self.began_s = time.monotonic()
+        self._flow, self._limits, self._stop_asked = flow, limits, stop_asked
+        self._seen: dict[bytes, Connection] = {}
+        self._keys: list[bytes] = []
+        self._kernel: TcpInfo | None = None
+        try:
+            family: Family = 6 if ":" in flow.address else 4
+            self._kernel = TcpInfo(family)
+        except OSError as e:
+            log.debug("no TCP statistics from the kernel: %s", e)
+
+    def close(self) -> None:
+        """Gives the kernel's socket back."""
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+    def look(self, pid: int) -> bool:
+        """Takes a sample of what this process has open; whether it is to be ended now."""
+        self._sample(pid)
+        reason = self._reason()
+        if reason is not None:
+            self.stopped = reason
+        return reason is not None
+
+    def _sample(self, pid: int) -> None:
+        if self._kernel is None:
+            return
+        now = time.monotonic()
+        try:
+            found = self._ask(self._kernel, pid)
+        except OSError as e:
+            log.debug("no TCP statistics from the kernel: %s", e)
+            self.close()
+            return
+        self._seen |= {each.key: each for each in found}
+        if found and len(found) >= len(self._keys):  # else the streams are being closed: no sample of a full transfer
+            moved = [self._moved(each) for each in self._seen.values()]
+            self.samples.append(Sample(now, sum(each[0] for each in moved), sum(each[1] for each in moved)))
+
+    def _ask(self, kernel: TcpInfo, pid: int) -> list[Connection]:
+        """All of the peer's until those of the process are complete; then only these."""
+        if len(self._keys) > self._flow.streams:
+            return list(kernel.again(self._keys))
+        own = activity(pid).sockets
+        found = [each for each in kernel.to(self._flow.address, self._flow.port) if str(each.inode) in own]
+        self._keys = [each.key for each in found]
+        return found
+
+    def _moved(self, one: Connection) -> tuple[int, int]:
+        """Bytes and segments with payload that have come through."""
+        return (one.acked, one.delivered or 0) if self._flow.up else (one.received, one.arrived or 0)
+
+    def _reason(self) -> Stopped | None:
+        if self._stop_asked():
+            return "tenants"
+        if len(self.samples) < 2:
+            return None
+        if self._limits.max_bytes is not None and self._bytes_soon() > self._limits.max_bytes:
+            return "bytes"
+        rule = self._limits.rule
+        if rule is not None and len(self.samples) % _JUDGED_EVERY == 0 and rule.met(self.estimate(rule.warm_up_s)):
+            return "converged"
+        return None
+
+    def _bytes_soon(self) -> int:
+        """What will have come through at the next look; nothing while there is too little to tell."""
+        before, last = self.samples[-2:]
+        if last.at_s - self.samples[0].at_s < _LEAST_S:
+            return 0
+        return last.bytes + (last.bytes - before.bytes)
+
+    def points(self) -> list[Point]:
+        """What reached the receiver by when."""
+        return steady.curve(self.samples)
+
+    def estimate(self, warm_up_s: float) -> Estimate | None:
+        """As of the last sample."""
+        return steady.estimate(self.points(), warm_up_s)
+
+    @property
+    def transferred(self) -> int | None:
+        """Bytes of payload that came through, warm-up included."""
+        return self.samples[-1].bytes if self.samples else None
+
+    def streams(self) -> list[Connection]:
+        """The connections that carried data, as last seen: the tool's control moves the fewest bytes."""
+        ordered = sorted(self._seen.values(), key=lambda each: self._moved(each)[0])
+        return ordered[-self._flow.streams :]
