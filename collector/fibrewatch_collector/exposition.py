@@ -15,9 +15,12 @@ from typing import Any
 
 from fibrewatch.measurement import UNDATED, AnyMeasurement, Error, Outcome, Verdict
 from fibrewatch.results import ProbeType
-from fibrewatch.wire import AgentId
+from fibrewatch.wire import AgentId, agent_id
 from fibrewatch.wire import Inventory as Schedule
+from fibrewatch_collector import mesh_series
 from fibrewatch_collector.families import OTHER_BOUNDS, SECONDS_BOUNDS, Bounds, Family, labels_text
+from fibrewatch_collector.mesh import Mesh
+from fibrewatch_collector.mesh_series import Ends
 from fibrewatch_collector.series import Box, Latest, Plan, Series, SeriesKey, tells
 
 MAX_SERIES = 500
@@ -57,6 +60,9 @@ class Exposition:
         self._agent_fresh = Family(
             "fibrewatch_agent_last_result_timestamp_seconds", "gauge", "End of the box's newest run; never expires."
         )
+        self._pairs = Family(mesh_series.FAMILY, "gauge", mesh_series.HELP)
+        self._planned: set[Ends] = set()
+        self._pairs_stale = False
         self._stale: set[Series] = set()
         self.expired = self.refused = 0
 
@@ -72,6 +78,10 @@ class Exposition:
         for agent in agents:
             if agent not in self._boxes:
                 self._boxes[agent] = Box(agent)
+
+    def set_mesh(self, mesh: Mesh) -> None:
+        """Notes which boxes shall measure to each other: these pairs are shown even before they do."""
+        self._planned, self._pairs_stale = mesh_series.planned(mesh), True
 
     def set_schedule(self, agent: AgentId, schedule: Schedule) -> None:
         """Notes how often a box's tests run; a test that it no longer has goes for good once it has expired."""
@@ -147,6 +157,9 @@ class Exposition:
         start = run.started_at.timestamp()
         series.every_s = self._period(box, series, start, run)
         series.start, series.end = start, start + max(run.duration_s, 0.0)
+        peer = run.target.peer if run.target else None
+        if peer != series.peer:
+            series.peer, self._pairs_stale = peer, True
         box.last = max(box.last, series.end)
         if now > series.end + EXPIRY_PERIODS * series.every_s:
             self._expire(series)
@@ -175,6 +188,16 @@ class Exposition:
         self._stale.clear()
         for box in self._boxes.values():
             self._agent_fresh.set(box.labels, box.last if box.last > float("-inf") else None)
+        if self._pairs_stale:
+            self._pairs.replace(mesh_series.info(self._planned | set(self._measured())))
+            self._pairs_stale = False
+
+    def _measured(self) -> Iterator[Ends]:
+        """The pairs that boxes measure, planned or not."""
+        for box in self._boxes.values():
+            for series in box.series.values():
+                if series.peer is not None:
+                    yield Ends(box.agent, series.key[1], agent_id(series.peer))
 
     def _render(
         self, series: Series, outcome: Outcome, verdict: Verdict, error: Error | None, values: tuple[Any, ...]
@@ -221,6 +244,7 @@ class Exposition:
         self._expire(series)
         self._fresh.drop(series.labels)
         self._stale.discard(series)
+        self._pairs_stale |= series.peer is not None
 
     # ---- what is served
 
@@ -237,7 +261,8 @@ class Exposition:
                 outcome, verdict, error, values = series.newest
                 named = zip(series.plan.gauge_names, values, strict=False)
                 known = {name: value for name, value in named if value is not None}
-                yield Latest(series.plan.probe, test, target, interface, series.end, outcome, verdict, error, known)
+                named_by = (series.plan.probe, test, target, interface, series.peer)
+                yield Latest(*named_by, series.end, outcome, verdict, error, known)
 
     def series(self) -> int:
         """How many series of the boxes are known, the silent ones too."""
@@ -247,5 +272,6 @@ class Exposition:
         """In the order of the page: state and freshness, then each probe's own; brought up to date first."""
         self._render_stale()
         yield from (self._success, self._valid, self._censored, *self._runs, self._fresh, self._agent_fresh)
+        yield self._pairs
         for plan in self._plans.values():
             yield from plan.families()

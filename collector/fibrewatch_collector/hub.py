@@ -59,6 +59,7 @@ class Hub:
         """Puts an inventory in force; what is no longer in it is forgotten."""
         self.inventory = inventory
         self.exposition.set_agents(inventory.agents)
+        self.exposition.set_mesh(inventory.mesh)
         self.tracker.set_inventory(inventory)
         self._sites.set_inventory(inventory)
         self.heard = {agent: self.heard.get(agent) or Heard() for agent in inventory.agents}

@@ -58,6 +58,7 @@ class Latest(NamedTuple):
     test: str
     target: str
     interface: str
+    peer: str | None
     ended_at: float
     outcome: Outcome
     verdict: Verdict
@@ -68,7 +69,8 @@ class Latest(NamedTuple):
 class Series:
     """One test of one box against one target over one interface.
 
-    `rendered` and `state` are what stands in the families: counters and runs, outcome and verdict.
+    `rendered` and `state` are what stands in the families: counters and runs, outcome and verdict. `peer` is the box at
+    the target, by the newest run.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Series:
         "key",
         "labels",
         "newest",
+        "peer",
         "plan",
         "rendered",
         "runs",
@@ -91,6 +94,7 @@ class Series:
         self.plan, self.key, self.labels = plan, key, labels
         self.start = self.end = float("-inf")
         self.every_s: float | None = None
+        self.peer: str | None = None
         self.shown = False
         self.rendered: list[int] = []
         self.state: tuple[Outcome, Verdict] | None = None

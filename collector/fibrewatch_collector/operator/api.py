@@ -51,6 +51,7 @@ class Latest(Struct, frozen=True, kw_only=True):
     verdict: str
     error: str | None
     values: Mapping[str, float]
+    peer: str | None = None
 
 
 class Agent(Struct, frozen=True, kw_only=True):

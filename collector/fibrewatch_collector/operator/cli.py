@@ -15,6 +15,7 @@ from typing import NoReturn, get_args
 from fibrewatch import __version__
 from fibrewatch.config import quantity
 from fibrewatch.errors import FibrewatchError
+from fibrewatch.wire import ID_PATTERN
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.operator import files, generate
@@ -95,6 +96,12 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 def _add_sites(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    parser.add_argument(
+        "--peer",
+        type=_place,
+        metavar="TERRITORY/SITE[/AGENT]",
+        help="instead, what is measured between it and others, at whichever end it is",
+    )
     parser.set_defaults(run=_sites)
 
 
@@ -127,7 +134,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _sites(arguments: argparse.Namespace) -> int:
     from fibrewatch_collector.operator import sites
 
-    return sites.show(arguments.api)
+    return sites.show(arguments.api) if arguments.peer is None else sites.show_peer(arguments.api, arguments.peer)
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -214,6 +221,12 @@ def _host_port(text: str) -> tuple[str, int]:
     if not colon or not host:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), _port(port)
+
+
+def _place(text: str) -> str:
+    if not re.fullmatch(rf"{ID_PATTERN}(/{ID_PATTERN}){{1,2}}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not TERRITORY/SITE or TERRITORY/SITE/AGENT")
+    return text
 
 
 def _address(text: str) -> str:

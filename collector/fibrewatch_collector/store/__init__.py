@@ -99,7 +99,11 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which measurements; None means any. begin ≤ started_at < end."""
+    """Which measurements; None means any. begin ≤ started_at < end.
+
+    Attributes:
+        peer: The box at the target, territory/site/agent, or any box of territory/site.
+    """
 
     territory: str | None = None
     site: str | None = None
@@ -109,6 +113,7 @@ class Filter:
     target: str | None = None
     begin: float | None = None
     end: float | None = None
+    peer: str | None = None
 
 
 class WindowCount(NamedTuple):

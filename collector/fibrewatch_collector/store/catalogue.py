@@ -54,13 +54,13 @@ class Series:
     dictionaries: int
 
 
-SeriesKey = tuple[int, str, str, str, str, str, int]
+SeriesKey = tuple[int, str, str, str, str, str, int, str]
 
 
 def series_key(agent_row: int, measurement: AnyMeasurement) -> SeriesKey:
     """What makes a series; '' and 0 stand for None, see the schema."""
     target = measurement.target
-    name, role = (target.name, target.role) if target else ("", "")
+    name, role, peer = (target.name, target.role, target.peer or "") if target else ("", "", "")
     return (
         agent_row,
         measurement.probe,
@@ -69,6 +69,7 @@ def series_key(agent_row: int, measurement: AnyMeasurement) -> SeriesKey:
         role,
         measurement.interface or "",
         measurement.family or 0,
+        peer,
     )
 
 
@@ -127,7 +128,8 @@ class Catalogue:
     def _load_series(self, key: SeriesKey) -> Series | None:
         found = self._db.execute(
             "SELECT s.id, s.dictionary, d.bytes, s.dictionaries FROM series s JOIN dictionary d ON d.id = s.dictionary"
-            " WHERE agent=? AND probe=? AND test=? AND target=? AND role=? AND interface=? AND family=?",
+            " WHERE agent=? AND probe=? AND test=? AND target=? AND role=? AND interface=? AND family=?"
+            " AND peer=?",
             key,
         ).fetchone()
         return Series(*found) if found is not None else None
@@ -140,7 +142,9 @@ class Catalogue:
         if count >= MAX_SERIES:
             return None
         self._db.execute(
-            "INSERT INTO series(agent, probe, test, target, role, interface, family) VALUES (?, ?, ?, ?, ?, ?, ?)", key
+            "INSERT INTO series(agent, probe, test, target, role, interface, family, peer)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            key,
         )
         self._series_counts.put(agent_row, count + 1)
         return self._load_series(key)

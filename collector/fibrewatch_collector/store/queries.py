@@ -19,14 +19,19 @@ JOIN dictionary d ON d.id = m.dictionary
 
 
 def _conditions(where: Filter, columns: Mapping[str, str]) -> tuple[str, list[Any]]:
-    """SQL and values of those fields of the filter that are set; `columns` says which count, and their names."""
-    wanted = [(column, getattr(where, name)) for name, column in columns.items()]
-    found = [(column, value) for column, value in wanted if value is not None]
-    return " AND ".join(["1", *(f"{column} = ?" for column, _ in found)]), [value for _, value in found]
+    """SQL and values of those fields of the filter that are set; `columns` says which count, and their condition."""
+    wanted = [(condition, getattr(where, name)) for name, condition in columns.items()]
+    found = [(condition, value) for condition, value in wanted if value is not None]
+    return " AND ".join(["1", *(condition for condition, _ in found)]), [value for _, value in found]
 
 
-_AGENT = {"territory": "a.territory", "site": "a.site", "agent": "a.agent"}
-_SERIES = _AGENT | {"probe": "s.probe", "test": "s.test", "target": "s.target"}
+_AGENT = {"territory": "a.territory = ?", "site": "a.site = ?", "agent": "a.agent = ?"}
+_SERIES = _AGENT | {
+    "probe": "s.probe = ?",
+    "test": "s.test = ?",
+    "target": "s.target = ?",
+    "peer": "instr(s.peer || '/', ? || '/') = 1",
+}
 
 
 def measurements(db: sqlite3.Connection, where: Filter, after: int, limit: int) -> list[Stored]:
@@ -56,7 +61,7 @@ def _stored(row: tuple[Any, ...]) -> Stored:
 
 _ALL_SERIES = """
 SELECT s.id FROM series s JOIN agent a ON a.id = s.agent
-ORDER BY a.territory, a.site, a.agent, s.probe, s.test, s.target, s.role, s.interface, s.family
+ORDER BY a.territory, a.site, a.agent, s.probe, s.test, s.target, s.role, s.interface, s.family, s.peer
 """
 
 

@@ -90,6 +90,21 @@ def bins(db: sqlite3.Connection) -> None:
     )
 
 
+@step
+def peers(db: sqlite3.Connection) -> None:
+    """A series also knows the box at its target; SQLite can't widen a UNIQUE, so the table is made anew."""
+    db.execute(
+        "CREATE TABLE series_with_peer(id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, probe TEXT NOT NULL,"
+        " test TEXT NOT NULL, target TEXT NOT NULL, role TEXT NOT NULL, interface TEXT NOT NULL,"
+        " family INTEGER NOT NULL, dictionary INTEGER NOT NULL DEFAULT 1, dictionaries INTEGER NOT NULL DEFAULT 0,"
+        " peer TEXT NOT NULL DEFAULT '', UNIQUE(agent, probe, test, target, role, interface, family, peer))"
+    )
+    columns = "id, agent, probe, test, target, role, interface, family, dictionary, dictionaries"
+    db.execute(f"INSERT INTO series_with_peer({columns}) SELECT {columns} FROM series")  # noqa: S608 ours
+    db.execute("DROP TABLE series")
+    db.execute("ALTER TABLE series_with_peer RENAME TO series")
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Brings a database to this program's schema.
 

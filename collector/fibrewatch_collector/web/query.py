@@ -12,9 +12,10 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 _IDS = ("territory", "site", "agent")
 _LABELS = ("probe", "test", "target")
 _TIMES = ("begin", "end")
-PARAMETERS = (*_IDS, *_LABELS, *_TIMES, "after", "limit")
+PARAMETERS = (*_IDS, *_LABELS, "peer", *_TIMES, "after", "limit")
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 _ID = re.compile(ID_PATTERN)
+_PEER = re.compile(rf"{ID_PATTERN}/{ID_PATTERN}(/{ID_PATTERN})?")
 
 
 class QueryError(ValueError):
@@ -46,7 +47,7 @@ def page(query: Mapping[str, str]) -> tuple[Filter, int, int]:
     for name in query:
         if name not in PARAMETERS:
             raise QueryError(f"{name[:60]}: no such parameter{nearest(name, PARAMETERS)}")
-    words = {name: _word(name, query[name]) for name in (*_IDS, *_LABELS) if name in query}
+    words = {name: _word(name, query[name]) for name in (*_IDS, *_LABELS, "peer") if name in query}
     times = {name: instant(query[name], name) for name in _TIMES if name in query}
     after = _number("after", query.get("after", "0"), 0, 2**63 - 1)
     limit = _number("limit", query.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT)
@@ -54,7 +55,8 @@ def page(query: Mapping[str, str]) -> tuple[Filter, int, int]:
 
 
 def _word(name: str, value: str) -> str:
-    if not (_ID if name in _IDS else _LABEL).fullmatch(value):
+    pattern = _ID if name in _IDS else _PEER if name == "peer" else _LABEL
+    if not pattern.fullmatch(value):
         raise QueryError(f'{name}: "{value[:60]}" can be no {name}')
     return value
 

@@ -50,11 +50,16 @@ class SiteAnswer(Struct, frozen=True, kw_only=True):
 
 
 class LatestView(Struct, frozen=True, kw_only=True):
-    """The newest run of a test; `values` by field, in base units, only those that were measured."""
+    """The newest run of a test; `values` by field, in base units, only those that were measured.
+
+    Attributes:
+        peer: The box that stands at the target, territory/site/agent.
+    """
 
     probe: str
     test: str
     target: str
+    peer: str | None
     interface: str
     ended_at: datetime
     outcome: str
@@ -198,6 +203,7 @@ def _latest(hub: Hub, agent: AgentId) -> Iterator[LatestView]:
             probe=run.probe,
             test=run.test,
             target=run.target,
+            peer=run.peer,
             interface=run.interface,
             ended_at=moment(run.ended_at),
             outcome=run.outcome,
