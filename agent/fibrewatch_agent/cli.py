@@ -122,6 +122,9 @@ def _add_responder_options(responder: argparse.ArgumentParser) -> None:
         "--reflector-allow", action="append", default=[], metavar="PREFIX", help="answer these only; may be repeated"
     )
     reflector.add_argument(
+        "--reflector-allow-file", metavar="FILE", help="answer those in this file too: a prefix a line, read anew"
+    )
+    reflector.add_argument(
         "--reflector-whole",
         action="append",
         default=[],
@@ -227,10 +230,15 @@ def _reflector(arguments: argparse.Namespace) -> "ReflectorConfig":
             rate=arguments.reflector_rate,
             burst=arguments.reflector_rate,
             allow=tuple(arguments.reflector_allow),
+            allow_file=_absolute(arguments.reflector_allow_file),
             whole=tuple(arguments.reflector_whole),
-            key_file=arguments.reflector_key and str(Path(arguments.reflector_key).absolute()),
+            key_file=_absolute(arguments.reflector_key),
         )
     )
+
+
+def _absolute(path: str | None) -> str | None:
+    return path and str(Path(path).absolute())
 
 
 def _ports(text: str) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from msgspec import Struct
 from fibrewatch.errors import ConfigError
 from fibrewatch_agent import stamp_packets, stamps, udp
 from fibrewatch_agent.clock import ClockState, kernel_clock
+from fibrewatch_agent.responder.allow_file import AllowFile, read_prefixes
 from fibrewatch_agent.responder.sessions import Limiter, Prefixes, Session, Sessions
 from fibrewatch_agent.stamp_key import read_key
 from fibrewatch_agent.stamp_packets import AUTHENTICATED_BASE, SHORTEST_REQUEST, Arrival
@@ -46,7 +47,8 @@ class ReflectorConfig(Struct, frozen=True, kw_only=True):
     Attributes:
         hosts: Numeric addresses to bind, of either family.
         rate: Answers a second to one source address (v6: to one /64); burst: as many at once.
-        allow: Prefixes that are answered; empty means all.
+        allow: Prefixes that are answered; empty means all, unless there is an `allow_file`.
+        allow_file: A file with more of them, see `allow_file`; it may change while the reflector runs.
         whole: Prefixes that get a whole reply to a shorter request: TWAMP Light senders of 14 bytes need it. To these,
             and these only, a reply may be longer than its request, 44 bytes at most.
         key_file: With a key only requests that are authenticated by it are answered.
@@ -57,6 +59,7 @@ class ReflectorConfig(Struct, frozen=True, kw_only=True):
     rate: float = 500.0
     burst: float = 500.0
     allow: tuple[str, ...] = ()
+    allow_file: str | None = None
     whole: tuple[str, ...] = ()
     key_file: str | None = None
 
@@ -76,6 +79,12 @@ def checked(config: ReflectorConfig) -> ReflectorConfig:
             Prefixes(networks)
         except ValueError as e:
             raise ConfigError("", option, str(e)) from e
+    if config.allow_file is not None:
+        try:
+            read_prefixes(Path(config.allow_file))
+        except (OSError, ValueError) as e:
+            problem = getattr(e, "strerror", None) or str(e)
+            raise ConfigError("", "--reflector-allow-file", f"{config.allow_file}: {problem}") from e
     return config
 
 
@@ -97,10 +106,12 @@ class Reflector:
         """Opens the sockets.
 
         Raises:
-            OSError: One can't be bound.
+            OSError: One can't be bound, or the file of allowed prefixes can't be read.
+            ValueError: A line of that file is no prefix.
         """
         self._key, self._clock, self._now = key, clock, now
         self._allow, self._whole = Prefixes(config.allow), Prefixes(config.whole)
+        self._allow_file = AllowFile(Path(config.allow_file)) if config.allow_file is not None else None
         self._limiter = Limiter(config.rate, config.burst)
         self._sessions = Sessions()
         self.counts: Counter[str] = Counter()
@@ -148,6 +159,8 @@ class Reflector:
         if now - self._estimated >= _CLOCK_EVERY_S:
             self._estimated, bound_s = now, self._clock().offset_bound_s
             self._estimate = stamp_packets.error_estimate(bound_s)
+            if self._allow_file is not None:
+                self._allow_file.look()
         end.learn()  # queued stamps make poll report the socket
         for _ in range(_TURN):
             if end.awaits:  # the next reply may be of the same session, and tell of the last
@@ -192,13 +205,19 @@ class Reflector:
             return "malformed"
         if port < _USER_PORTS:
             return "from_service_port"
-        if self._allow and address not in self._allow:
+        if not self._allowed(address):
             return "not_allowed"
         if not self._limiter.allows(_site(address), now):
             return "over_rate"
         if self._key is not None and (len(data) < AUTHENTICATED_BASE or not stamp_packets.is_signed(data, self._key)):
             return "not_authenticated"
         return None
+
+    def _allowed(self, address: str) -> bool:
+        if self._allow_file is not None and address in self._allow_file:
+            return True
+        everyone = not self._allow and self._allow_file is None
+        return everyone or address in self._allow
 
 
 class _End:
