@@ -8,7 +8,6 @@ import pytest
 from tests.support.routers import Chain, once
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
-TELLING = (("icmp", "destination-unreachable icmp code frag-needed"), ("icmpv6", "packet-too-big"))
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +24,6 @@ def wide(chain: Chain) -> Iterator[None]:
         chain.set_mtu(link, 1500)
     for namespace in chain.namespaces:
         namespace.run("nft", "flush", "ruleset")
-
-
-def keep_quiet(chain: Chain, router: int) -> None:
-    """The router no longer says that a packet is too big: what many a firewall does."""
-    chain.routers[router].run("nft", "add table inet t; add chain inet t o { type filter hook output priority 0; }")
-    for protocol, kind in TELLING:
-        chain.routers[router].run("nft", f"add rule inet t o {protocol} type {kind} drop")
 
 
 def limit(chain: Chain, family: int, **params: Any) -> tuple[int, bool, str | None]:
@@ -66,7 +58,7 @@ def test_the_boxs_own_link_is_a_limit_that_needs_no_telling(chain: Chain, family
 @pytest.mark.parametrize("mtu", [1280, 1333, 1499])
 def test_a_black_hole_is_said_and_what_passes_is_found_exactly(chain: Chain, family: int, mtu: int) -> None:
     chain.set_mtu(2, mtu)
-    keep_quiet(chain, 1)
+    chain.keep_quiet(1)
     assert limit(chain, family) == (mtu, True, None)
 
 
@@ -74,7 +66,7 @@ def test_a_black_hole_is_said_and_what_passes_is_found_exactly(chain: Chain, fam
 def test_a_black_hole_behind_a_limit_that_is_told(chain: Chain, family: int) -> None:
     chain.set_mtu(1, 1450)
     chain.set_mtu(3, 1380)
-    keep_quiet(chain, 2)
+    chain.keep_quiet(2)
     assert limit(chain, family) == (1380, True, chain.way(family)[0])
 
 
@@ -91,7 +83,7 @@ def test_a_limited_target_makes_the_search_slow_and_not_wrong() -> None:
     """It answers once a second: what it does not answer for that has not vanished."""
     with Chain(1) as routers:
         routers.set_mtu(1, 1476)
-        keep_quiet(routers, 0)
+        routers.keep_quiet(0)
         assert limit(routers, 4) == (1476, True, None)
 
 

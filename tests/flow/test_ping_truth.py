@@ -1,24 +1,18 @@
 """Each round trip that ping reports against a capture on the sending interface, and against fping's beside it."""
 
-import json
 import re
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support import pcap
 from tests.support.netns import Link, Namespace
+from tests.support.ping_truth import differences, holds, measure, said, start_driver
 from tests.support.tap import Capture
 
-PAYLOAD_BYTES = 72  # fping's are 56 and 84: the capture tells them apart
-INTERVAL_S = 0.02
 WINDOWS = 3
 """A p99 of 250 samples is its third worst: a virtual machine that was not run for a moment spoils a whole window."""
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.alone
 
@@ -39,18 +33,6 @@ def line() -> Iterator[tuple[Namespace, Link]]:
 UNPRIVILEGED = ["setpriv", "--bounding-set", "-net_raw"]
 
 
-def start_driver(near: Namespace, prefix: Sequence[str] = (), **order: Any) -> "subprocess.Popen[bytes]":
-    order = {"interval_s": INTERVAL_S, "payload_bytes": PAYLOAD_BYTES, "window_s": 5, "timeout_s": 1} | order
-    argv = [sys.executable, "-m", "tests.support.ping_driver", json.dumps(order)]
-    return near.popen([*prefix, *argv], cwd=ROOT, stdout=subprocess.PIPE)
-
-
-def said(driver: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    output, _ = driver.communicate(timeout=60)
-    window: dict[str, Any] = json.loads(output.splitlines()[-1])[0]
-    return window
-
-
 def quantile(values: list[float], q: float) -> float:
     return sorted(values)[min(len(values) - 1, int(q * len(values)))]
 
@@ -60,18 +42,6 @@ def fping_p50_s(near: Namespace, address: str) -> float:
     argv = near.exec("fping", "-C", "200", "-p", "20", "-q", address)
     listed = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stderr
     return quantile([float(each) / 1e3 for each in re.findall(r"\d+\.\d+(?=\s|$)", listed.split(" : ")[1])], 0.5)
-
-
-def holds(count: int) -> Callable[[Path], bool]:
-    """Whether a capture has so many round trips."""
-    return lambda path: len(pcap.round_trips(path, PAYLOAD_BYTES)) >= count
-
-
-def differences(window: dict[str, Any], capture: Path) -> list[float]:
-    """Absolute difference of each sample to the capture's, which must hold every one of them."""
-    truth = pcap.round_trips(capture, PAYLOAD_BYTES)
-    assert {sample["number"] for sample in window["samples"]} == truth.keys()
-    return [abs(sample["rtt_s"] - truth[sample["number"]]) for sample in window["samples"]]
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -107,10 +77,8 @@ def test_each_round_trip_is_what_the_wire_shows_and_not_above_fping(
 def test_round_trips_stay_true_while_the_process_is_held_up(line: tuple[Namespace, Link], tmp_path: Path) -> None:
     near, link = line
     for attempt in range(1, WINDOWS + 1):
-        capture = Capture(near, tmp_path / f"wire-{attempt}.pcap", "icmp or icmp6")
-        window = said(start_driver(near, address=link.b4, block_s=[0.02, 0.05], interval_s=0.01))
-        capture.stop(holds(window["result"]["sent"]))
-        off = differences(window, capture.path)
+        path = tmp_path / f"wire-{attempt}.pcap"
+        window, off = measure(near, link.b4, path, block_s=[0.02, 0.05], interval_s=0.01)
         print(f"blocked: n={len(off)} off p50={quantile(off, 0.5) * 1e6:.1f} p99={quantile(off, 0.99) * 1e6:.1f} µs")
         assert window["result"]["stamps"] == "kernel"
         assert window["result"]["lost"] == 0

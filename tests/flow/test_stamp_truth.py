@@ -1,21 +1,16 @@
 """Each delay that stamp reports against captures at both ends of the line, on a quiet machine and on a busy one."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support import pcap_stamp
 from tests.support.netns import Link, Namespace
-from tests.support.tap import ROOT, Capture
+from tests.support.stamp_truth import BOUND_S, measure, quantile
 
-PORT = 862
-BOUND_S = 1e-7
 ATTEMPTS = 3
 
 pytestmark = pytest.mark.alone
@@ -32,55 +27,6 @@ def line() -> Iterator[tuple[Namespace, Namespace, Link]]:
     finally:
         near.close()
         far.close()
-
-
-def reflector(far: Namespace, host: str) -> "subprocess.Popen[bytes]":
-    order = {"hosts": [host], "port": PORT, "clock_bound_s": BOUND_S}
-    argv = [sys.executable, "-m", "tests.support.stamp_reflector", json.dumps(order)]
-    process = far.popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process
-
-
-def measure(
-    line: tuple[Namespace, Namespace, Link], folder: Path, family: int, **order: Any
-) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """What the probe said, and by how much each of its delays differs from the captures'."""
-    near, far, link = line
-    address = link.b4 if family == 4 else link.b6
-    there = reflector(far, address)
-    captures = [Capture(end, folder / name, f"udp port {PORT}") for end, name in ((near, "near"), (far, "far"))]
-    order = {"address": address, "window_s": 5, "clock_bound_s": BOUND_S, "params": {"interval": "10 ms"}} | order
-    driver = near.popen(
-        [sys.executable, "-m", "tests.support.stamp_driver", json.dumps(order)], cwd=ROOT, stdout=subprocess.PIPE
-    )
-    output, _ = driver.communicate(timeout=60)
-    said: dict[str, Any] = json.loads(output.splitlines()[-1])[0]
-    for capture in captures:
-        capture.stop(lambda path: len(pcap_stamp.first_times(path, PORT)[1]) >= said["result"]["sent"])
-    there.terminate()
-    there.communicate(timeout=20)
-    return said, differences(said, *(pcap_stamp.first_times(capture.path, PORT) for capture in captures))
-
-
-def differences(
-    said: dict[str, Any], near: tuple[dict[int, int], ...], far: tuple[dict[int, int], ...]
-) -> dict[str, list[float]]:
-    off: dict[str, list[float]] = {"rtt_s": [], "forward_s": [], "backward_s": []}
-    for packet in said["packets"]:
-        if not packet["followed"]:
-            continue  # the reflector had no time to tell when its reply left: the window's last
-        number = packet["number"]
-        forward, backward = far[0][number] - near[0][number], near[1][number] - far[1][number]
-        truth = {"rtt_s": forward + backward, "forward_s": forward, "backward_s": backward}
-        for name, ns in truth.items():
-            off[name].append(abs(packet[name] - ns / 1e9))
-    return off
-
-
-def quantile(values: list[float], q: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(q * len(values)))]
 
 
 def show(what: str, off: dict[str, list[float]]) -> None:
@@ -104,8 +50,9 @@ def true_enough(off: dict[str, list[float]]) -> bool:
 def test_each_delay_is_what_the_wire_shows(
     line: tuple[Namespace, Namespace, Link], tmp_path: Path, family: int
 ) -> None:
+    near, far, link = line
     for _ in range(ATTEMPTS):
-        said, off = measure(line, tmp_path, family)
+        said, off = measure(near, far, link.b4 if family == 4 else link.b6, tmp_path)
         show(f"quiet v{family}", off)
         result = said["result"]
         assert (said["error"], result["lost"], result["stamps"], result["stateful"]) == (None, 0, "kernel", True)
@@ -121,12 +68,13 @@ def test_each_delay_is_what_the_wire_shows(
 def test_delays_stay_true_while_the_agent_is_held_up_and_both_cores_are_busy(
     line: tuple[Namespace, Namespace, Link], tmp_path: Path
 ) -> None:
+    near, far, link = line
     with ExitStack() as busy:
         for _ in range(2):
             spin = busy.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
             busy.callback(spin.kill)
         for _ in range(ATTEMPTS):
-            said, off = measure(line, tmp_path, 4, block_s=[0.02, 0.05])
+            said, off = measure(near, far, link.b4, tmp_path, block_s=[0.02, 0.05])
             show("busy", off)
             result = said["result"]
             assert (said["error"], result["lost"], result["stamps"]) == (None, 0, "kernel")

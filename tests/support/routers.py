@@ -14,6 +14,7 @@ from tests.support.netns import Link, Namespace
 from tests.support.users import mapped
 
 ROOT = Path(__file__).parents[2]
+_TELLING = (("icmp", "destination-unreachable icmp code frag-needed"), ("icmpv6", "packet-too-big"))
 
 
 class Routed(abc.ABC):
@@ -94,6 +95,13 @@ class Chain(Routed):
         ends = [self.box, *self.routers, self.far]
         ends[link].run("ip", "link", "set", "out", "mtu", str(mtu))
         ends[link + 1].run("ip", "link", "set", "in", "mtu", str(mtu))
+
+    def keep_quiet(self, router: int) -> None:
+        """The router no longer says that a packet is too big: what many a firewall does."""
+        nft = self.routers[router]
+        nft.run("nft", "add table inet t; add chain inet t o { type filter hook output priority 0; }")
+        for protocol, kind in _TELLING:
+            nft.run("nft", f"add rule inet t o {protocol} type {kind} drop")
 
 
 class Diamond(Routed):
