@@ -13,6 +13,8 @@ TTL = 255
 _BUFFER = 4 << 20
 _SO_RCVBUFFORCE = 33
 _IP_PKTINFO, _IP_RECVTTL, _IP_RECVTOS = 8, 12, 13
+_UDP_NO_CHECK6_RX = 102
+"""Routers that stamp a packet on its way out can't mend its checksum: over IPv6 too some send none (RFC 6936)."""
 _PKTINFO4 = struct.Struct("=I4s4s")  # struct in_pktinfo: interface, local address, header's destination
 _PKTINFO6 = struct.Struct("=16sI")
 
@@ -67,6 +69,7 @@ _OPTIONS: dict[int, tuple[tuple[int, int], ...]] = {
         (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
         (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT),
         (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS),
+        (socket.IPPROTO_UDP, _UDP_NO_CHECK6_RX),
     ),
 }
 

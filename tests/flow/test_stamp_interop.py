@@ -1,21 +1,30 @@
-"""Wireshark's dissector reads our packets: TWAMP-Test's unauthenticated layout, which STAMP shares (RFC 8762 §4.6)."""
+"""Wireshark's dissector reads our packets: TWAMP-Test's unauthenticated layout, which STAMP shares (RFC 8762 §4.6).
 
+It knows neither authenticated packets nor extensions: the first are reckoned here, the second read by scapy.
+"""
+
+import hashlib
+import hmac
 import json
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.contrib.stamp import STAMPSessionReflectorTestUnauthenticated, STAMPSessionSenderTestUnauthenticated
 
 from tests.support.netns import Link, Namespace
 from tests.support.pcap_stamp import datagrams
 from tests.support.tap import ROOT, Capture
 
 PORT = 862
+KEY = b"0123456789abcdef0123456789abcdef"
 FIELDS = (
     "udp.dstport",
     "twamp.test.seq_number",
@@ -34,23 +43,27 @@ def line() -> Iterator[tuple[Namespace, Namespace, Link]]:
     near, far = Namespace("near"), Namespace("far")
     try:
         link = Link(near, far)
-        near.run("ping", "-c", "1", "-w", "20", link.b4)
+        for address in (link.b4, link.b6):
+            near.run("ping", "-c", "1", "-w", "20", address)
         yield near, far, link
     finally:
         near.close()
         far.close()
 
 
-def recorded(line: tuple[Namespace, Namespace, Link], path: Path, **params: Any) -> list[dict[str, Any]]:
+def recorded(
+    line: tuple[Namespace, Namespace, Link], path: Path, family: int = 4, **params: Any
+) -> list[dict[str, Any]]:
     """Captures a window of 30 packets; what the probe said."""
     near, far, link = line
-    order = {"hosts": [link.b4], "port": PORT, "clock_bound_s": 0.001}
+    host = link.b4 if family == 4 else link.b6
+    order = {"hosts": [host], "port": PORT, "clock_bound_s": 0.001, "key_file": params.get("key_file")}
     argv = [sys.executable, "-m", "tests.support.stamp_reflector", json.dumps(order)]
     reflector = far.popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
     assert reflector.stdout is not None
     assert reflector.stdout.readline() == b"ready\n"
     capture = Capture(near, path, f"udp port {PORT}")
-    asked = {"address": link.b4, "window_s": 0.6, "clock_bound_s": 0.001, "params": {"interval": "20 ms"} | params}
+    asked = {"address": host, "window_s": 0.6, "clock_bound_s": 0.001, "params": {"interval": "20 ms"} | params}
     driver = near.popen(
         [sys.executable, "-m", "tests.support.stamp_driver", json.dumps(asked)], cwd=ROOT, stdout=subprocess.PIPE
     )
@@ -68,11 +81,12 @@ def tshark(path: Path, *options: str) -> list[str]:
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout.splitlines()
 
 
+@pytest.mark.parametrize("family", [4, 6])
 def test_wireshark_decodes_every_packet_without_a_malformed_mark(
-    line: tuple[Namespace, Namespace, Link], tmp_path: Path
+    line: tuple[Namespace, Namespace, Link], tmp_path: Path, family: int
 ) -> None:
     path = tmp_path / "wire.pcap"
-    packets = recorded(line, path)
+    packets = recorded(line, path, family)
     assert not tshark(path, "-Y", "_ws.malformed or _ws.expert")
     rows = tshark(
         path, "-Y", f"udp.port == {PORT}", "-T", "fields", *(part for field in FIELDS for part in ("-e", field))
@@ -105,3 +119,44 @@ def test_packets_with_padding_and_code_points_are_decoded_too(
     assert not tshark(path, "-Y", "_ws.malformed or _ws.expert")
     lengths = tshark(path, "-T", "fields", "-e", "udp.length", "-e", "ip.dsfield.dscp", "-Y", "twamp.test")
     assert set(lengths) == {"608\t46"}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_scapy_reads_the_extensions_and_the_layout(
+    line: tuple[Namespace, Namespace, Link], tmp_path: Path, family: int
+) -> None:
+    path = tmp_path / "wire.pcap"
+    recorded(line, path, family, dscp=46, packet_bytes=100)
+    seen: dict[str, list[Any]] = {"request": [], "reply": []}
+    for kind, _, payload, tos in datagrams(path, PORT):
+        assert (len(payload), tos >> 2) == (100, 46)
+        layer = STAMPSessionSenderTestUnauthenticated if kind == "request" else STAMPSessionReflectorTestUnauthenticated
+        seen[kind].append(layer(payload))
+    for asked, told in zip(seen["request"], seen["reply"], strict=True):
+        assert [(each.type, int(each.flags), len(each.value)) for each in asked.tlv_objects] == [
+            (7, 0x80, 16), (4, 0x80, 4), (1, 0x80, 24),
+        ]  # fmt: skip
+        assert [(each.type, int(each.flags)) for each in told.tlv_objects] == [(7, 0), (4, 0), (1, 0)]
+        assert (told.ssid, told.seq_sender, told.ts_sender) == (asked.ssid, asked.seq, asked.ts)
+        assert told.tlv_objects[1].value == (46 << 26 | 46 << 20).to_bytes(4, "big")
+    for before, told in pairwise(seen["reply"]):
+        number, sent = struct.unpack_from("!IQ", told.tlv_objects[0].value)
+        assert number == before.seq
+        assert 0 <= sent / 2**32 - before.ts < 0.1  # when it truly left
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_authenticated_packets_have_their_hmacs_where_the_rfcs_put_them(
+    line: tuple[Namespace, Namespace, Link], tmp_path: Path, family: int
+) -> None:
+    (file := tmp_path / "key").write_bytes(KEY)
+    path = tmp_path / "wire.pcap"
+    recorded(line, path, family, key_file=str(file))
+    assert not tshark(path, "-Y", "_ws.malformed")
+    found = datagrams(path, PORT)
+    assert {kind for kind, *_ in found} == {"request", "reply"}
+    for _, _, payload, _ in found:
+        extensions = payload[112:-20]
+        assert payload[96:112] == hmac.new(KEY, payload[:96], hashlib.sha256).digest()[:16]  # RFC 8762 §4.4
+        assert payload[-19:-16] == b"\x08\x00\x10"  # RFC 8972 §4.8: the last, type 8, 16 bytes
+        assert payload[-16:] == hmac.new(KEY, payload[:4] + extensions, hashlib.sha256).digest()[:16]

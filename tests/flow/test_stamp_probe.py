@@ -1,7 +1,6 @@
 """stamp and voice on loopback: a relay of known truth, every way to fail, and nothing left behind when cancelled."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -9,54 +8,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fibrewatch.config import build
-from fibrewatch.results import PROBES
-from fibrewatch_agent.box import Box, ProbeError, Window
-from fibrewatch_agent.clock import ClockState
-from fibrewatch_agent.icmp import IcmpSockets
-from fibrewatch_agent.probes import probe_function
-from fibrewatch_agent.responder.reflector import Reflector, ReflectorConfig
+from fibrewatch_agent.box import ProbeError
 from tests.support.leftovers import cancel_at_each_wait, nothing_left
 from tests.support.listeners import closed_port, udp_server
 from tests.support.mosquitto import free_port, wait_for_port
+from tests.support.stamp_here import reflecting, run
 
 KEY = b"0123456789abcdef0123456789abcdef"
-UNSYNCHRONISED = ClockState(synchronised=False)
-
-
-@contextlib.asynccontextmanager
-async def reflecting(key: bytes | None = None, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """A reflector in this loop; gives its port."""
-    reflector = Reflector(
-        ReflectorConfig(hosts=(host,), port=0, rate=10_000, burst=10_000), key, clock=lambda: UNSYNCHRONISED
-    )
-    loop, (end,) = asyncio.get_running_loop(), reflector._ends
-    loop.add_reader(end.sock, reflector.turn, end)
-    try:
-        yield reflector.ports[0]
-    finally:
-        loop.remove_reader(end.sock)
-        reflector.close()
-
-
-async def run(port: int, *, probe: str = "stamp", address: str = "127.0.0.1", **params: Any) -> Any:
-    """One run of a probe with sockets of its own."""
-    sockets, now = IcmpSockets(), time.time()
-    more = {key: params.pop(key) for key in ("interface", "family", "stopping") if key in params}
-    window = Window(now, now + params.pop("window_s", 0.5))
-    box = Box(agent="paris/cargo/box-01", test="t", icmp=sockets, address=address, window=window, **more)
-    defaults = {"port": port, "interval": "10 ms", "timeout": "300 ms"}
-    try:
-        return await probe_function(probe)(build(defaults | params, PROBES[probe].params, "test", "params"), box)
-    finally:
-        sockets.close()
-
 
 FATES = {"there": {3: "drop", 5: "double", 7: "hold"}, "back": {11: "drop", 13: "double", 15: "hold"}}
 PERIOD = 20
