@@ -175,13 +175,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.traffic_table import table
+
     path = arguments.config or DEFAULT_PATH
     config = load_config(path)
     files = "".join(f", {each}" for each in config.fragments)
-    print(
-        f"{path}{files}: ok: {config.agent}, {len(config.plans)} tests against {len(config.targets)} targets",
-        flush=True,
-    )
+    print(f"{path}{files}: ok: {config.agent}, {len(config.plans)} tests against {len(config.targets)} targets")
+    if config.plans:
+        print(f"\n{table(config.plans)}", flush=True)
     return OK
 
 

@@ -10,6 +10,7 @@ import msgspec
 from fibrewatch.errors import ToolError
 from fibrewatch.results.dhcp import Params, Result
 from fibrewatch_agent import netlink, python_child
+from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.dhcp_order import Order, Outcome
@@ -120,3 +121,9 @@ def _figures(params: Params, outcome: Outcome) -> dict[str, Any]:
         "offers": outcome.offers,
         "stamps": outcome.stamps,
     }
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A message of BOOTP's least size each way, and once more each with `full`, which also releases."""
+    frame = way.udp(300)
+    return Amount(frame * (3 if params.full else 1), frame * (2 if params.full else 1), "about", on_link=True)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from fibrewatch.measurement import Error
 from fibrewatch.results.dns import Params, Result
 from fibrewatch_agent import dns_message
+from fibrewatch_agent.amounts import Amount, Way
+from fibrewatch_agent.amounts import tcp as tcp_traffic
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.dns_exchange import Answered, Question, ask
 from fibrewatch_agent.dns_message import Answer, MessageError
@@ -19,6 +21,7 @@ from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.sockets import Endpoint, family_of
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+RESOLVES = False  # a target that is a name is the question
 _MOST_RESOLVERS = 3  # as the C library, resolv.conf(5)
 _MOST_ADDRESSES = 16
 _FAILURES: dict[str, Error] = {"NXDOMAIN": "name_not_found", "REFUSED": "denied", "NOTAUTH": "denied"}
@@ -160,3 +163,13 @@ def _is_numeric(address: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A question, and an answer of two addresses, or of the root's servers with theirs."""
+    name = params.name or way.name or ""
+    question = 12 + len(name) + (2 if name else 1) + 4 + (11 if params.udp_size else 0)
+    answer = question + (32 if name else 480)
+    if params.transport == "tcp":
+        return tcp_traffic(way, question + 2, answer + 2)
+    return Amount(way.udp(question), way.udp(answer), "about")

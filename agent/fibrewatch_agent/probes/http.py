@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fibrewatch.measurement import Error
 from fibrewatch.results.http import Params, Result
+from fibrewatch_agent.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.connect import Connection, connected
 from fibrewatch_agent.findings import Findings
@@ -15,6 +16,9 @@ from fibrewatch_agent.streams import PlainStream
 from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, context
 
 NEEDS_TARGET = True
+_REQUEST_BYTES, _HEAD_BYTES = 200, 1000
+_AHEAD_BYTES = 2**16
+"""The window that Linux opens to a server before anything was read; it grows as that is."""
 _MOST_REDIRECTS = 5
 _DENIED, _BUSY = {401, 403, 407, 451, 511}, {429, 503}
 _PHASES = (
@@ -116,3 +120,12 @@ def _refusal(status: int) -> Error:
     if status in _DENIED:
         return "denied"
     return "busy" if status in _BUSY else "protocol"
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """As large an answer as is read, and what a server may have sent meanwhile; redirects, when followed, five."""
+    up, down = HANDSHAKE_BYTES if params.scheme == "https" else (0, 0)
+    times = 6 if params.follow else 1
+    answer = _HEAD_BYTES + 2 * params.max_body + _AHEAD_BYTES
+    request = _REQUEST_BYTES + len(params.path)
+    return tcp(way, times * (up + request), times * (down + answer))._replace(basis="at most")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from fibrewatch import stats
 from fibrewatch.results.lan import Params, Result
 from fibrewatch_agent import netlink, stamps
+from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.icmp_socket import interface_index
@@ -142,3 +143,9 @@ async def _settled(address: str, index: int, wait_s: float) -> Neighbour:
             if found is not None and found.state in _THERE | _GONE:
                 return found
             await asyncio.sleep(_LOOK_S)
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """ARP's frames, or a solicitation's; answers are filled up to 60 bytes on a wire."""
+    asked, answered = (86, 86) if way.version == 6 else (42, 60)
+    return Amount(params.probes * asked, params.probes * answered, "about", on_link=True)

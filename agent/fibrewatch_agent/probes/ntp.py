@@ -5,6 +5,7 @@ import os
 from fibrewatch.measurement import Error
 from fibrewatch.results.ntp import Params, Result
 from fibrewatch_agent import datagram, ntp_message
+from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.ntp_message import Packet, PacketError
@@ -67,3 +68,8 @@ def _measured(packet: Packet, reply: datagram.Reply, box: Box) -> dict[str, obje
         raise ProbeError("protocol", str(e)) from e
     distance = (delay_ns / 1e9 + packet.root_delay_s) / 2 + packet.root_dispersion_s + packet.precision_s
     return {"offset": offset_ns / 1e9, "delay": delay_ns / 1e9, "uncertainty": distance}
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A packet each way."""
+    return Amount(way.udp(48), way.udp(48))

@@ -15,14 +15,15 @@ from fibrewatch.results.path import Flow as FlowResult
 from fibrewatch.results.path import Hop, Params, Result, Router
 from fibrewatch.results.ping import Stamps
 from fibrewatch_agent import netlink, stamps
+from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.icmp_socket import interface_index
-from fibrewatch_agent.path_flow import Flow, Probe, opened_flow, source_ports
+from fibrewatch_agent.path_flow import SMALL, Flow, Probe, opened_flow, source_ports
 from fibrewatch_agent.path_history import History, Known
 from fibrewatch_agent.path_mtu import MtuSearch
 from fibrewatch_agent.path_names import Name, Names
-from fibrewatch_agent.path_trace import REFILL_S, Trace
+from fibrewatch_agent.path_trace import AHEAD, REFILL_S, Trace
 from fibrewatch_agent.sockets import Endpoint
 
 NEEDS_TARGET = True
@@ -259,3 +260,13 @@ def _judge(run: _Run, findings: Findings[Result], to: Endpoint) -> None:
         raise ProbeError("timeout", f"{to}: no answer from any hop", findings.result())
     last = next(iter(_routers(first, first.length)), "which does not say who it is")
     raise ProbeError("timeout", f"{to}: no answer beyond hop {first.length}, {last}", findings.result())
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """Where nobody is silent and the largest packet passes."""
+    hops = min(way.hops, params.max_hops)
+    largest = 1500 if params.mtu else 0
+    sent = params.probes * (hops - 1) + max(params.probes, AHEAD + 1) + (params.flows - 1) * hops
+    small = SMALL[way.version]
+    up = sent * (14 + small) + (14 + largest if params.mtu else 0)
+    return Amount(up, sent * way.icmp_error(small) + (way.icmp_error(largest) if params.mtu else 0), "about")

@@ -9,6 +9,7 @@ from functools import partial
 
 from fibrewatch.results.ping import Params, Result
 from fibrewatch_agent import packet_window
+from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box
 from fibrewatch_agent.echo_summary import summarise
 from fibrewatch_agent.icmp import Echo
@@ -47,3 +48,10 @@ def echo_to(box: Box, address: str, *, payload_bytes: int, dscp: int = 0) -> Des
     zone = box.interface or zone or (box.address or "").partition("%")[2]
     scope = interface_index(zone) if zone and ipaddress.ip_address(bare).is_link_local else 0
     return destination(bare, scope, payload_bytes=payload_bytes, dscp=dscp)
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A window's requests, each answered by as much."""
+    size = way.ip + 8 + params.payload_bytes
+    each_way = way.every_s / params.interval_s * size
+    return Amount(each_way, each_way)

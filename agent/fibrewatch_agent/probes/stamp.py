@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fibrewatch.results.stamp import Params, Result
 from fibrewatch_agent import packet_window
+from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.packet_window import PacketWindow
 from fibrewatch_agent.sockets import Endpoint
@@ -14,6 +15,8 @@ from fibrewatch_agent.stamp_session import Flow, StampChannel, StampPacket, Stam
 from fibrewatch_agent.stamp_summary import Window, summarise
 
 NEEDS_TARGET = True
+AUTHENTICATION = 88
+"""Bytes that an authenticated packet has more: wider fields and two HMACs."""
 
 
 async def stamp(params: Params, box: Box) -> Result:
@@ -75,3 +78,10 @@ def key_of(file: str | None) -> bytes | None:
         raise ProbeError("permission", f"key_file {file}: {e.strerror}") from e
     except ValueError as e:
         raise ProbeError("parse", f"key_file {e}") from e
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A window's packets, each answered by as much."""
+    size = way.udp(params.packet_bytes + (AUTHENTICATION if params.key_file else 0))
+    each_way = way.every_s / params.interval_s * size
+    return Amount(each_way, each_way)

@@ -1,6 +1,8 @@
 """tcp: connects and closes; what the kernel's handshake took beside what this process saw."""
 
 from fibrewatch.results.tcp import Params, Result
+from fibrewatch_agent.amounts import Amount, Way
+from fibrewatch_agent.amounts import tcp as tcp_traffic
 from fibrewatch_agent.box import Box
 from fibrewatch_agent.connect import connected
 from fibrewatch_agent.findings import Findings
@@ -21,3 +23,8 @@ async def tcp(params: Params, box: Box) -> Result:
         async with connected(to) as connection:
             findings.note(connect=connection.connect_s, rtt=connection.rtt_s, retransmits=connection.retransmits)
     return findings.result()
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A connection that carries nothing."""
+    return tcp_traffic(way, 0, 0)

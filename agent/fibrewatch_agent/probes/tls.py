@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from fibrewatch.results.tls import Params, Result
 from fibrewatch_agent import certificate
+from fibrewatch_agent.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.certificate import CertificateError
 from fibrewatch_agent.connect import connected
@@ -76,3 +77,8 @@ def _certificate(der: bytes | None) -> dict[str, object]:
         "subject": found.subject,
         "issuer": found.issuer,
     }
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A handshake with a server whose certificates have 3 kB."""
+    return tcp(way, *HANDSHAKE_BYTES)

@@ -5,9 +5,10 @@ from functools import partial
 
 from fibrewatch.results.voice import Params, Result
 from fibrewatch_agent import stamp_summary, voice_summary
+from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, Window
 from fibrewatch_agent.packet_window import Grid, PacketWindow
-from fibrewatch_agent.probes.stamp import key_of, never_left, unfit
+from fibrewatch_agent.probes.stamp import AUTHENTICATION, key_of, never_left, unfit
 from fibrewatch_agent.sockets import Endpoint
 from fibrewatch_agent.stamp_session import Flow, StampChannel
 
@@ -43,3 +44,10 @@ async def voice(params: Params, box: Box) -> Result:
         session.release(run.packets)
         channel.end(owner)
     return run.judge(result, result.sent, result.lost, silence=unfit(session, 0))
+
+
+def traffic(params: Params, way: Way) -> Amount:
+    """A burst, each packet answered by as much."""
+    size = way.udp(params.packet_bytes + (AUTHENTICATION if params.key_file else 0))
+    each_way = params.duration_s / params.interval_s * size
+    return Amount(each_way, each_way)
