@@ -34,6 +34,7 @@ T = TypeVar("T")
 _ANSWERS_S = 10.0
 """What an answer may take, the wait that was asked for not counted."""
 _RELEASE_S = 3.0
+_SOON_S = 30.0
 _LONGEST_TOKEN = 200
 _MOST_ANSWER = 64 * 1024
 _ERRORS: dict[int, Error] = {401: "denied", 403: "denied", 429: "busy", 503: "busy"}
@@ -133,7 +134,7 @@ async def _granted(
                 msgspec.structs.replace(wish, request=request, wait=round(min(left_s, LONGEST_WAIT_S), 3))
             )
             if isinstance(answer, Granted):
-                return answer
+                return await desk.started(answer)
             left_s = until - time.monotonic()
             if left_s <= answer.retry_after or left_s < answer.expected_in:
                 await desk.release(answer.id)
@@ -167,6 +168,18 @@ class _Desk:
             return self._decoded(content, Queued)
         return self._refused(head, content)
 
+    async def started(self, granted: Granted) -> Granted:
+        """Waits for its start.
+
+        Raises:
+            ProbeError: protocol, it is too far away for a slot that is kept.
+        """
+        if granted.starts_in > _SOON_S:
+            await self.release(granted.id)
+            raise ProbeError("protocol", f"{self.url.authority}: a slot {granted.starts_in:g} s from now")
+        await asyncio.sleep(granted.starts_in)
+        return granted
+
     async def release(self, name: str) -> None:
         """Gives a slot or a place back; if that fails it ends by itself."""
         try:
@@ -182,7 +195,7 @@ class _Desk:
             user=granted.id,
             token=granted.token,
             public_key=granted.public_key,
-            deadline=time.monotonic() + granted.starts_in + granted.ends_within,
+            deadline=time.monotonic() + granted.ends_within,
             capacity=granted.capacity,
         )
 

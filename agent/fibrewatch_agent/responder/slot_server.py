@@ -98,8 +98,10 @@ class SlotServer:
 
 
 def _report(server: Child) -> Report | None:
+    """The last of what it printed: each client that was turned away has a report of its own before it."""
+    output = bytes(server.output)
     with contextlib.suppress(ProbeError):
-        return parse(bytes(server.output))
+        return parse(output[output.rfind(b"\n{") + 1 :])
     return None
 
 

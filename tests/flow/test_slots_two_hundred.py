@@ -1,0 +1,75 @@
+"""Two hundred boxes ask in the same second: an orderly queue, and not one collision."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from fibrewatch_agent.reservation import reserve
+from tests.support.certificates import Authority
+from tests.support.iperf3 import box, nothing_left
+from tests.support.slots import MBIT, Over, Responder, tool_version, transfer, wish
+
+SITES, BOXES = 50, 4
+CAPACITY, RATE = 40 * MBIT, 2 * MBIT
+NAMES = [f"paris/site-{site}/box-{number}" for number in range(BOXES) for site in range(SITES)]
+
+
+HOLDER = "paris/holder/box"
+
+
+async def test_two_hundred_at_once_are_served_in_order_without_a_collision(tmp_path: Path) -> None:
+    boxes = [*NAMES, HOLDER]
+    with Responder(
+        tmp_path / "r", boxes, capacity="40 Mbit/s", tls=Authority(tmp_path / "ca"), limits='claim = "60 s"'
+    ) as responder:
+        await tool_version()
+        with nothing_left():
+            goodputs = await _all(responder)
+        holder, *slots = responder.over()
+    assert holder.agent == HOLDER
+    assert len(slots) == len(NAMES)
+    assert {slot.agent for slot in slots} == set(NAMES)
+    assert {slot.why for slot in slots} == {"done"}
+    _no_collision(slots)
+    _in_turns(slots)
+    for goodput in goodputs:
+        assert 0.8 * RATE <= goodput <= 1.2 * RATE
+    for slot in slots:
+        assert slot.bytes >= 0.8 * RATE, "as the server itself counted"
+
+
+async def _all(responder: Responder) -> list[float]:
+    """The first has the whole line until everybody has asked."""
+    holding = reserve(responder.control(HOLDER), wish(rate=None), box(), patience_s=60)
+    async with asyncio.TaskGroup() as group, holding:
+        tasks = [group.create_task(_measure(responder, name, i % 2 == 0)) for i, name in enumerate(NAMES)]
+        while (await asyncio.to_thread(responder.status, HOLDER))["queued"] < len(NAMES):
+            await asyncio.sleep(0.05)
+    return [task.result() for task in tasks]
+
+
+async def _measure(responder: Responder, name: str, up: bool) -> float:
+    direction = "up" if up else "down"
+    asked = wish(rate=RATE, direction=direction)
+    async with reserve(responder.control(name), asked, box(), patience_s=240) as slot:
+        run = await transfer(slot, rate=RATE, direction=direction)
+    assert run.failure is None, f"{name}: {run.failure}"
+    received = run.report.end.sum_received
+    assert received is not None
+    assert received.bytes
+    assert received.seconds
+    return received.bytes / received.seconds
+
+
+def _no_collision(slots: list[Over]) -> None:
+    """From before each server's start until after its end."""
+    for slot in slots:
+        beside = [other for other in slots if other.began <= slot.began < other.ended]
+        assert sum(other.need for other in beside) <= CAPACITY * 1.001
+        assert max(Counter(other.site for other in beside).values()) == 1
+
+
+def _in_turns(slots: list[Over]) -> None:
+    """No site is served again before each other one was."""
+    for turn in range(BOXES):
+        assert len({slot.site for slot in slots[turn * SITES : (turn + 1) * SITES]}) == SITES
