@@ -194,14 +194,6 @@ async def failure(host: str, **more: Any) -> ProbeError:
     return caught.value
 
 
-async def test_a_name_that_is_none_is_not_found() -> None:
-    assert (await failure("a..b")).error == "name_not_found"
-
-
-async def test_an_interface_that_is_none_is_said() -> None:
-    assert (await failure("127.0.0.1", interface="eth9")).error == "no_interface"
-
-
 async def test_a_file_that_is_none_is_a_reason_and_no_failure() -> None:
     here = box("127.0.0.1")
     async with nothing_left():

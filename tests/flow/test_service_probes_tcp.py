@@ -58,13 +58,6 @@ async def test_a_closed_port_is_refused() -> None:
     assert caught.value.result is None, "nothing was measured"
 
 
-async def test_a_name_that_is_none_is_not_found() -> None:
-    async with nothing_left():
-        with pytest.raises(ProbeError) as caught:
-            await tcp(Params(), box("nowhere.invalid"))
-    assert caught.value.error in {"name_not_found", "timeout"}, "without any resolver the C library gives up either way"
-
-
 @pytest.fixture
 def silent_port() -> Iterator[int]:
     """Linux drops SYNs to a listener whose queue is full: the port is silent, not closed."""

@@ -3,6 +3,7 @@
 nak     offers, and takes it back when asked for it
 mute    offers, and says no more
 noise   sends what is no answer before it offers
+garbage sends nothing else
 """
 
 import socket
@@ -45,7 +46,7 @@ def replies(part: str, asked: bytes) -> list[bytes]:
     """What this part says to a message of a client."""
     kind = asked[242] if asked[236:240] == COOKIE and asked[240] == 53 else 0
     if kind == DISCOVER:
-        return (noise(asked) if part == "noise" else []) + [message(OFFER, asked)]
+        return (noise(asked) if part in ("noise", "garbage") else []) + [message(OFFER, asked)][part == "garbage" :]
     return [message(NAK, asked)] if kind == REQUEST and part == "nak" else []
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import math
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from pathlib import Path
@@ -84,3 +85,28 @@ async def cancel_at_each_wait(make: Callable[[], Coroutine[Any, Any, Any]], most
                     task.result()
                 return step - 1
     raise AssertionError(f"it waits more than {most} times")
+
+
+async def cancel_after_turns(make: Callable[[], Coroutine[Any, Any, Any]], dense: int = 25, growth: float = 2.0) -> int:
+    """Runs it again and again, cancelled after 0, 1, 2 … turns of the loop, then after ever more, until a run ends.
+
+    A cancellation may meet it between two of its waits, or while tasks of its own wait. Each time it must end as
+    cancelled, unless it was about to end anyway, and in the end nothing may be left. How often it was cancelled.
+    """
+    turns, cancelled = 0, 0
+    async with nothing_left():
+        while True:
+            task = asyncio.get_running_loop().create_task(make())
+            for _ in range(turns):
+                if not task.done():
+                    await asyncio.sleep(0)
+            ended = not task.cancel()
+            await asyncio.wait({task}, timeout=SETTLES_S)
+            assert task.done(), f"cancelled after {turns} turns, and it goes on"
+            if not task.cancelled():
+                with contextlib.suppress(ProbeError):
+                    task.result()
+            if ended:
+                return cancelled
+            cancelled += task.cancelled()
+            turns = turns + 1 if turns < dense else math.ceil(turns * growth)
