@@ -260,7 +260,7 @@ class Exposition:
             if series.shown and series.newest is not None:
                 outcome, verdict, error, values = series.newest
                 named = zip(series.plan.gauge_names, values, strict=False)
-                known = {name: value for name, value in named if value is not None}
+                known = {name: +value for name, value in named if value is not None}  # a bool as a number
                 named_by = (series.plan.probe, test, target, interface, series.peer)
                 yield Latest(*named_by, series.end, outcome, verdict, error, known)
 

@@ -161,6 +161,7 @@ def _check_page_in_browser(collector: CollectorProcess) -> None:
         ("after=-1", f'after: "-1" is not a whole number from 0 to {2**63 - 1}'),
         ("site=Le%20Cargo", 'site: "Le Cargo" can be no site'),
         ("probe=", 'probe: "" can be no probe'),
+        ("peer=paris", 'peer: "paris" can be no peer'),
         ("begin=yesterday", 'begin: "yesterday" is no moment such as 2026-10-01T00:00:00Z'),
         ("end=2026-10-01T00:00:00", 'end: "2026-10-01T00:00:00" has no time zone: end it with Z, or +02:00'),
     ],

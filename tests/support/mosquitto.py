@@ -40,6 +40,10 @@ class Mosquitto:
         self.process: subprocess.Popen[bytes] | None = None
         self._extra = extra
 
+    def also_listen(self, address: str) -> None:
+        """Before it is started: the same port on another address too."""
+        self._extra += f"\nlistener {self.port} {address}\n"
+
     def start(self) -> None:
         """Starts it and waits until it listens."""
         self.data.mkdir(exist_ok=True)

@@ -27,6 +27,8 @@ def show_peer(url: str, place: str) -> int:
         ApiError: The collector does not answer.
     """
     console = Console(soft_wrap=False)
+    if not console.is_terminal:
+        console.width = mesh_view.PIPE_WIDTH
     table = mesh_view.pairs_table(asyncio.run(_agents(url)), place, plain=not console.is_terminal)
     console.print(table if table.rows else f"nothing is measured between {place} and others")
     return 0 if table.rows else 1

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fibrewatch import sketch, wire
 from fibrewatch.measurement import AnyMeasurement, Measurement, Target
-from fibrewatch.results import PROBES, path, ping, spool, throughput
+from fibrewatch.results import PROBES, path, ping, spool, throughput, voice
 from fibrewatch.wire import AgentId, ScheduledTest
+from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.exposition import MAX_SERIES, Exposition
 from fibrewatch_collector.families import Family, labels_text
+from fibrewatch_collector.mesh import Group, Mesh, Pair, target_name
 
 BOX = AgentId("paris", "cargo", "box-01")
 T0 = datetime(2026, 10, 1, 12, 0, tzinfo=UTC)
@@ -354,3 +357,72 @@ def example(schema: Mapping[str, Any]) -> Any:
     if schema.get("type") == "string":
         return None if "pattern" in schema else "x"
     return simple.get(schema.get("type", ""))
+
+
+def test_latest_values_are_numbers_where_a_field_is_true_or_false() -> None:
+    made = exposition()
+    made.add(BOX, run(probe="voice", result=voice.Result(sent=1, lost=0, ready=True)), NOW)
+    (latest,) = made.latest(BOX)
+    assert msgspec.json.encode(latest.values["ready"]) == b"1"
+
+
+# ---- both ends
+
+
+FAR = AgentId("san-francisco", "soma", "box-01")
+NAMED = target_name(FAR)
+PEER = Target(name=NAMED, role="responder", peer=str(FAR))
+ENDS = {
+    **BOX._asdict(),
+    "target": NAMED,
+    "peer_territory": "san-francisco",
+    "peer_site": "soma",
+    "peer_agent": "box-01",
+}
+HERE, THERE = f"{BOX.territory}/{BOX.site}", "san-francisco/soma"
+PAIR = [
+    ENDS | {"direction": "forward", "from": HERE, "to": THERE},
+    ENDS | {"direction": "backward", "from": THERE, "to": HERE},
+]
+MESH = Mesh((Pair(Group(id="m", pairs=((HERE, THERE),), tests=("stamp",)), BOX, FAR, mutual=False),))
+
+
+def pairs(made: Exposition) -> list[Mapping[str, str]]:
+    families = {family.name: family for family in text_string_to_metric_families(text(made))}
+    family = families.get("fibrewatch_mesh_pair_info")
+    return [sample.labels for sample in family.samples] if family else []
+
+
+def test_measured_pair_is_told_with_both_ends_each_way() -> None:
+    made = exposition()
+    made.add(BOX, run(target=PEER), NOW)
+    made.add(BOX, run(target=PEER, test="another"), NOW)
+    assert pairs(made) == PAIR
+
+
+def test_planned_pair_is_told_before_it_is_measured_and_no_longer_when_it_is_not_planned() -> None:
+    made = exposition()
+    made.set_mesh(MESH)
+    assert pairs(made) == PAIR
+    made.add(BOX, run(target=PEER), NOW)
+    assert pairs(made) == PAIR
+    made.set_mesh(Mesh())
+    assert pairs(made) == PAIR  # it is still measured
+    made.set_schedule(BOX, Schedule(version="1"))
+    made.expire(NOW + 3600)
+    assert pairs(made) == []
+
+
+def test_box_at_a_target_is_the_one_of_the_newest_run() -> None:
+    made = exposition()
+    made.add(BOX, run(1, target=PEER), NOW + 60)
+    made.add(BOX, run(0, target=Target(name=NAMED, role="responder")), NOW + 60)  # late, from before it had a name
+    assert pairs(made) == PAIR
+    assert [latest.peer for latest in made.latest(BOX)] == [str(FAR)]
+
+
+def test_pairs_of_a_box_that_is_gone_go_with_it() -> None:
+    made = exposition()
+    made.add(BOX, run(target=PEER), NOW)
+    made.set_agents({FAR: None})
+    assert pairs(made) == []

@@ -232,6 +232,34 @@ def test_measurements_are_filtered_and_paged_in_order_of_arrival(store: SqliteSt
     assert pages == [1, 2, 3, 4, 5]
 
 
+def test_measurements_are_found_by_the_box_or_site_at_the_other_end(store: SqliteStore) -> None:
+    def to(peer: str) -> bytes:
+        return raw_window(target=Target(name="there", role="responder", peer=peer))
+
+    first, second, third = to("paris/cargo/box-01"), to("paris/cargo/box-02"), to("paris/cargo-2/box-01")
+    store.commit([delivery(good(1), good(2, first), good(3, second), good(4, third))])
+    assert raws(store, Filter(peer="paris/cargo")) == [first, second]
+    assert raws(store, Filter(peer="paris/cargo/box-01", site="cargo")) == [first]
+    assert raws(store, Filter(peer="paris/cargo/box")) == []
+
+
+def test_series_from_before_peers_were_known_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name, _ in schema.STEPS]
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "STEPS", schema.STEPS[: names.index("peers")])
+        with sqlite3.connect(tmp_path / "store.db", isolation_level=None) as db:
+            schema.migrate(db)
+            db.execute("INSERT INTO agent VALUES (1, ?, ?, ?)", AGENT)
+            series = (7, 1, "ping", "latency", "operator-1", "operator", "eth0", 4, 1, 3)
+            db.execute("INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", series)
+    store = SqliteStore(tmp_path / "store.db")
+    store.commit([delivery(good(1))])
+    store.close()
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        assert db.execute("SELECT id, dictionaries, peer FROM series").fetchall() == [(7, 4, "")]
+        assert db.execute("SELECT series FROM measurement").fetchall() == [(7,)]
+
+
 def test_export_is_by_series_and_time_and_takes_its_bounds_exactly(store: SqliteStore) -> None:
     store.commit([delivery(*(good(seq) for seq in (3, 1, 2, 4)))])
     store.commit([delivery(good(1, raw_window(test="a")), stream=OTHER_STREAM)])

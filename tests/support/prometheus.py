@@ -1,0 +1,44 @@
+"""A real Prometheus that scrapes one target each second."""
+
+import json
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.support.mosquitto import free_port, wait_for_port
+
+
+class Prometheus:
+    """As a child process; its data live in `folder`."""
+
+    def __init__(self, folder: Path, target_port: int) -> None:
+        self.port, self._folder = free_port(), folder
+        folder.mkdir(exist_ok=True)
+        self._config = folder / "prometheus.yaml"
+        self._config.write_text(
+            "global: {scrape_interval: 1s}\nscrape_configs:\n"
+            f"- job_name: collector\n  static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]\n"
+        )
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """An instant vector: labels and value of each series."""
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return [(series["metric"], float(series["value"][1])) for series in found["data"]["result"]]
+
+    def __enter__(self) -> "Prometheus":
+        binary = shutil.which("prometheus") or "prometheus"
+        options = (f"--config.file={self._config}", f"--storage.tsdb.path={self._folder}/data")
+        with (self._folder / "prometheus.log").open("ab") as log:
+            argv = [binary, *options, f"--web.listen-address=127.0.0.1:{self.port}"]
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log)
+        wait_for_port(self.port, timeout_s=60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
