@@ -138,9 +138,9 @@ def check_lists(rig: Rig) -> None:
 def check_bad_fragment(rig: Rig) -> None:
     """It is refused by its own name, and told."""
     box = rig.boxes["cargo"]
-    (box.fragments / "later.toml").write_text('[tests.mesh-all-path]\nprobe = "ping"\n')
+    (box.fragments / "more.toml").write_text('[tests.mesh-all-path]\nprobe = "ping"\n')
     box.reload()
-    problem = f"{box.fragments}/later.toml: tests.mesh-all-path: {box.fragments}/mesh.toml has one of this name already"
+    problem = f"{box.fragments}/more.toml: tests.mesh-all-path: {box.fragments}/mesh.toml has one of this name already"
 
     def told() -> bool:
         agents = rig.collector.json("/api/v1/agents")["agents"]
