@@ -6,7 +6,8 @@ The kernel answers while it takes the question, so the socket never blocks.
 import os
 import socket
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 Family = Literal[4, 6]
@@ -146,7 +147,7 @@ def ask_on(sock: socket.socket, kind: int, flags: int, question: bytes) -> Itera
     Raises:
         OSError: What the kernel says instead.
     """
-    sock.send(_HEADER.pack(_HEADER.size + len(question), kind, _REQUEST | flags, 1, 0) + question)
+    sock.send(_message(kind, flags, question))
     while True:
         for answer, of, more in _messages(sock.recv(1 << 18)):
             if of == _DONE:
@@ -157,6 +158,34 @@ def ask_on(sock: socket.socket, kind: int, flags: int, question: bytes) -> Itera
             yield answer
             if not more:
                 return
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body
+
+
+def ask_all(sock: socket.socket, questions: Sequence[tuple[int, int, bytes]], *, missing: int) -> Iterator[bytes]:
+    """One answer to each of some questions (kind, flags, body), asked in one go; no dumps.
+
+    Args:
+        missing: The error number of what is not there: that answer is left out.
+
+    Raises:
+        OSError: What the kernel says instead.
+    """
+    parts = [
+        _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body for kind, flags, body in questions
+    ]
+    sock.send(b"".join(parts))
+    failed = 0
+    for _ in questions:
+        for answer, of, _ in _messages(sock.recv(1 << 16)):
+            if of != _ERROR:
+                yield answer
+            elif (code := -int.from_bytes(answer[:4], sys.byteorder, signed=True)) != missing:
+                failed = code
+    if failed:
+        raise OSError(failed, os.strerror(failed))
 
 
 def _messages(data: bytes) -> Iterator[tuple[bytes, int, bool]]:

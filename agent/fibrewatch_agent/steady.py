@@ -1,7 +1,7 @@
 """When a transfer's rate has converged: the warm-up cut off, the rate of the rest, and how far that may be wrong. Pure.
 
-The rule, over the bytes that have reached the receiver at moments about 50 ms apart:
-    warm-up     What is left out at the start is chosen by MSER-5 (White, "An effective truncation heuristic …",
+The rule, over the bytes that have reached the receiver at moments about 100 ms apart:
+    warm-up     What is left out at the start is chosen by MSER (White, "An effective truncation heuristic …",
                 Simulation 69, 1997): the cut, at most half of the transfer, that makes the standard error of the
                 remaining mean least; never less than `Rule.warm_up_s`.
     error       The greatest 95 % half-width of the mean by batch means (Law and Kelton, "Simulation Modeling and
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-FLOOR = 0.005
+FLOOR = 0.015
 """What a stretch this short can't see: swings slower than itself. Measured, see docs/throughput.md."""
-_BATCH = 5
+_BATCH = 3
 _STUDENT = {5: 2.776, 10: 2.262, 20: 2.093}
 """Batches → the 0.975 quantile of Student's t for one degree of freedom less."""
 
@@ -69,7 +69,7 @@ class Rule:
         least_s: The least length of the steady part.
     """
 
-    error: float = 0.02
+    error: float = 0.03
     warm_up_s: float = 1.0
     least_s: float = 2.0
 
@@ -115,7 +115,7 @@ def _rate(first: Point, last: Point) -> float:
 
 
 def _cut(points: Sequence[Point], least: int) -> int:
-    """MSER-5: the first point of the steady part."""
+    """MSER: the first point of the steady part."""
     grid = range(least, len(points), _BATCH)
     rates = [_rate(points[a], points[b]) for a, b in pairwise(grid)]
     backwards = rates[::-1]

@@ -33,7 +33,9 @@ def result_of(params: Params, done: Transfer, port: int, trips: RttStream | None
     if done.run.stopped:
         told = _counted_by_kernel(told, done, estimate)
     elif estimate is not None and told.goodput is not None:
-        told = replace(told, goodput_error=estimate.error)
+        told = replace(told, goodput_error=_bound(estimate))
+    if told.transferred is None and done.run.failure is None:  # the other side did not tell
+        told = replace(told, transferred=done.watch.transferred)
     return told if trips is None else _with_round_trips(told, params, done, trips, estimate)
 
 
@@ -43,7 +45,7 @@ def _counted_by_kernel(told: Result, done: Transfer, estimate: Estimate | None) 
     up = told.direction == "up"
     told = replace(
         told,
-        transferred=watch.transferred if up or told.transferred is None else told.transferred,
+        transferred=watch.transferred if up else told.transferred,
         congestion=_sender_congestion(told, done),
         **(_sender_side(watch) if up else {}),
     )
@@ -52,7 +54,7 @@ def _counted_by_kernel(told: Result, done: Transfer, estimate: Estimate | None) 
     return replace(
         told,
         goodput=estimate.rate,
-        goodput_error=estimate.error if estimate.error < 1 else None,
+        goodput_error=_bound(estimate),
         source="tcp_info",
         transfer_duration=estimate.duration_s,
         warm_up=estimate.begin_s - watch.samples[0].at_s,
@@ -60,11 +62,16 @@ def _counted_by_kernel(told: Result, done: Transfer, estimate: Estimate | None) 
     )
 
 
+def _bound(estimate: Estimate) -> float | None:
+    """None for one that bounds nothing."""
+    return estimate.error if estimate.error < 1 else None
+
+
 def _sender_congestion(told: Result, done: Transfer) -> str | None:
     """Of an upload the kernel says; of a download the server has set what it was asked for, or it would have failed."""
     if told.direction == "down":
         return told.congestion or done.congestion
-    return next((each.congestion for each in reversed(done.watch.streams())), told.congestion)
+    return done.watch.congestion or told.congestion
 
 
 def _sender_side(watch: TransferWatch) -> dict[str, object]:

@@ -37,7 +37,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     duration_s: Annotated[Duration, Meta(ge=0.5, le=120)] = field(default=10.0, name="duration")
     omit_s: Annotated[Duration, Meta(ge=0, le=10)] = field(default=1.0, name="omit")
     early_stop: bool = True
-    error: Annotated[float, Meta(ge=0.006, le=0.5)] = 0.02
+    error: Annotated[float, Meta(ge=0.02, le=0.5)] = 0.03
     max_bytes: Annotated[Size, Meta(ge=1_000_000)] | None = 600_000_000
     streams: Annotated[int, Meta(ge=1, le=64)] = 4
     ports: tuple[Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]] = (5201, 5204)
