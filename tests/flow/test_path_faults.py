@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from fibrewatch.results.path import Params, Result
-from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.probes.path import path
 from tests.support.leftovers import cancel_at_each_wait, nothing_left
 from tests.support.netns import Namespace
@@ -185,13 +184,6 @@ def test_names_and_as_numbers_come_from_the_file_alone(chain: Chain, tmp_path: A
 
 async def trace(host: str = "127.0.0.1", **more: Any) -> Result:
     return await path(Params(**more), box(host))
-
-
-async def failure(host: str, **more: Any) -> ProbeError:
-    async with nothing_left():
-        with pytest.raises(ProbeError) as caught:
-            await path(Params(), box(host, **more))
-    return caught.value
 
 
 async def test_a_file_that_is_none_is_a_reason_and_no_failure() -> None:

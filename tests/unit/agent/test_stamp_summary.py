@@ -206,3 +206,9 @@ def test_variation_is_of_the_quantile_that_the_class_names() -> None:
     packets = [packet(n, 0.060 if n in (5, 6) else 0.010) for n in range(2000)]
     assert call(packets, service_class="0").variation == 0.0  # the 1998th of 2000
     assert call(packets, service_class="7").variation == pytest.approx(0.050)  # 1 - 10^-5: the greatest
+
+
+def test_variation_is_that_of_the_example_of_rfc_5481() -> None:
+    result = figures(*(packet(n, delay) for n, delay in enumerate((0.020, 0.010, 0.020, 0.025, 0.020))))
+    assert result.pdv_forward_p99 == pytest.approx(0.015)  # Figure 1: PDV 10 0 10 15 10
+    assert result.ipdv_forward_p95 == pytest.approx(0.010)  # IPDV -10 10 5 -5

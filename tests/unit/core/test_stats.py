@@ -3,6 +3,7 @@
 import math
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,11 +39,23 @@ def test_ipdv_leaves_out_pairs_with_a_lost_packet() -> None:
     assert stats.ipdv([0.010]) == []
 
 
-def test_reordered_counts_as_the_example_of_rfc_4737() -> None:
-    assert stats.reordered([1, 2, 3, 4, 5]) == 0
-    assert stats.reordered([1, 2, 4, 5, 3, 6]) == 1  # one late packet: only it is reordered, §3.3
-    assert stats.reordered([1, 4, 2, 3, 5]) == 2
-    assert stats.reordered([1, 3, 5]) == 0  # loss is no reordering
+@pytest.mark.parametrize(
+    ("arrivals", "count"),
+    [
+        ([1, 2, 3, 5, 6, 7, 8, 4, 9, 10], 1),  # Table 1
+        ([1, 2, 3, 4, 7, 5, 6, 8, 9, 10], 2),  # Table 2
+        ([1, 2, 3, 7, 8, 9, 10, 4, 5, 6, 11], 3),  # Table 3
+        ([1, 2, 3, 6, 7, 4, 5, 8, 9, 10, 12, 13, 11, 14, 15, 16], 3),  # Table 4: packets 4, 5 and 11
+        ([1, 3, 5], 0),  # loss is no reordering
+    ],
+)
+def test_reordered_counts_as_the_examples_of_rfc_4737_section_7(arrivals: list[int], count: int) -> None:
+    assert stats.reordered(arrivals) == count
+
+
+def test_ipdv_is_that_of_the_examples_of_rfc_5481_and_rfc_4737() -> None:
+    assert stats.ipdv([20, 10, 20, 25, 20]) == [-10, 10, 5, -5]  # RFC 5481 Figure 1
+    assert stats.ipdv([68, 68, 68, 150, 68, 68]) == [0, 0, 82, -82, 0]  # RFC 4737 Table 1, in sending order
 
 
 def test_loss_ratio_of_nothing_sent_is_not_measured() -> None:
