@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fibrewatch.measurement import Error, Target, Verdict
-from fibrewatch_agent import landmarks
+from fibrewatch_agent import landmarks, resolver
 
 if TYPE_CHECKING:
     from fibrewatch_agent.icmp import IcmpSockets
@@ -88,17 +88,15 @@ class Box:
         if _numeric(address, self.family) is not None:
             return address
         family = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[self.family]
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-                found = await loop.getaddrinfo(address, None, family=family, type=socket.SOCK_DGRAM)
+                return (await resolver.addresses(address, family))[0]
         except socket.gaierror as e:
             raise ProbeError("name_not_found", f"{address}: {e.strerror}") from e
         except UnicodeError as e:
             raise ProbeError("name_not_found", f"{address}: not a host name") from e
         except TimeoutError as e:
             raise ProbeError("timeout", f"{address}: no answer from the resolver") from e
-        return str(found[0][4][0])
 
     def mark(self, verdict: Verdict, reason: str) -> None:
         """Notes why this run proves less than it seems; the gravest verdict stands."""

@@ -9,26 +9,19 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fibrewatch import __version__, wire
-from fibrewatch.errors import ConfigError, FibrewatchError
+from fibrewatch import wire
+from fibrewatch.command import FAILED, OK, UNUSABLE, Commands
+from fibrewatch.errors import ConfigError
 from fibrewatch_agent.config import DEFAULT_PATH, load_config
 
 if TYPE_CHECKING:
     from fibrewatch_agent.responder.reflector import ReflectorConfig
 
 PROGRAM = "fibrewatch-agent"
-OK, FAILED, UNUSABLE = 0, 1, 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage above it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(UNUSABLE, f"{PROGRAM}: {_one_line(message)}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -39,22 +32,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str]) -> int:
     """Runs one command and returns its exit status."""
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        stream=sys.stderr, level=arguments.log_level.upper(), format="%(levelname)s %(name)s %(message)s"
-    )
-    command: Callable[[argparse.Namespace], int] = arguments.command
-    try:
-        return command(arguments)
-    except BrokenPipeError:  # what reads our output has gone; Python would complain when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except FibrewatchError as e:
-        return _complain(str(e))
-    except ExceptionGroup as e:
-        return _complain(_first_of(e))
-    except OSError as e:
-        return _complain(": ".join(str(part) for part in (e.filename, e.strerror or e) if part))
+    commands = _commands()
+    return commands.run(commands.parser.parse_args(argv))
 
 
 def _interrupted(_number: int, _frame: object) -> NoReturn:
@@ -66,37 +45,14 @@ def _interrupted(_number: int, _frame: object) -> NoReturn:
     os._exit(UNUSABLE)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=PROGRAM, parents=[_common()], allow_abbrev=False, description="Measures a line from its site."
-    )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    parser.set_defaults(config=None, log_level="info")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    def add(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[_common()], allow_abbrev=False, help=text, description=text)
-        command.set_defaults(command=function)
-        return command
-
-    add("run", _run, "measure and publish until told to stop")
-    _add_once_options(add("once", _once, "run one probe now and print its measurement"))
-    add("doctor", _doctor, "say what this box can't measure, and what to type to mend it")
-    add("check-config", _check_config, "check the config file")
-    _add_responder_options(add("responder", _responder, "be the far end that boxes measure against"))
-    return parser
-
-
-def _common() -> _Parser:
-    """What is accepted before the command and after it; made anew each time, since defaults belong to the actions."""
-    common = _Parser(add_help=False)
-    common.add_argument(
-        "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=f"default {DEFAULT_PATH}"
-    )
-    common.add_argument(
-        "--log-level", choices=("debug", "info", "warning", "error"), default=argparse.SUPPRESS, help="default info"
-    )
-    return common
+def _commands() -> Commands:
+    commands = Commands(PROGRAM, "Measures a line from its site.", DEFAULT_PATH)
+    commands.add("run", _run, "measure and publish until told to stop")
+    _add_once_options(commands.add("once", _once, "run one probe now and print its measurement"))
+    commands.add("doctor", _doctor, "say what this box can't measure, and what to type to mend it")
+    commands.add("check-config", _check_config, "check the config file, and print what its tests send")
+    _add_responder_options(commands.add("responder", _responder, "be the far end that boxes measure against"))
+    return commands
 
 
 def _add_once_options(once: argparse.ArgumentParser) -> None:
@@ -143,9 +99,17 @@ def _run(arguments: argparse.Namespace) -> int:
 
     async def agent() -> None:
         await App(arguments.config or DEFAULT_PATH, Notifier.from_environment(os.environ)).run()
+        _leave(OK)
 
     asyncio.run(agent())
     return OK
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends at once: all is flushed and closed, and asyncio would wait for a thread that waits for a silent resolver."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _once(arguments: argparse.Namespace) -> int:
@@ -208,7 +172,7 @@ def _responder(arguments: argparse.Namespace) -> int:
 def _responder_by_file(arguments: argparse.Namespace) -> int:
     from fibrewatch_agent.responder import service
 
-    plain = vars(_parser().parse_args(["responder"]))
+    plain = vars(_commands().parser.parse_args(["responder"]))
     for name in (name for name in plain if name in {"bind", "ports"} or name.startswith("reflector_")):
         if getattr(arguments, name) != plain[name]:
             raise ConfigError("", f"--{name.replace('_', '-')}", f"not beside --config: {arguments.config} says it")
@@ -248,21 +212,3 @@ def _ports(text: str) -> tuple[int, int]:
     if not 0 < numbers[0] <= numbers[1] <= 65535:
         raise ConfigError("", "--ports", f"{text!r} is not FIRST-LAST within 1 and 65535")
     return numbers[0], numbers[1]
-
-
-def _first_of(group: BaseExceptionGroup[Exception]) -> str:
-    """What went wrong first, of tasks that ended together."""
-    fault: BaseException = group
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    logging.getLogger(__name__).debug("ended by", exc_info=fault)
-    return f"{type(fault).__name__}: {fault}" if not isinstance(fault, FibrewatchError) else str(fault)
-
-
-def _complain(problem: str) -> int:
-    print(f"{PROGRAM}: {_one_line(problem)}", file=sys.stderr, flush=True)
-    return UNUSABLE
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -5,8 +5,6 @@ Errors are one line on standard error and exit status 2.
 
 import argparse
 import asyncio
-import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,22 +12,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from fibrewatch import __version__
-from fibrewatch.errors import FibrewatchError, StoreError
+from fibrewatch.command import FAILED, OK, Commands
+from fibrewatch.errors import StoreError
 from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web.query import QueryError, instant
 
 PROGRAM = "fibrewatch-collector"
-OK, FAILED, UNUSABLE = 0, 1, 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage above it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(UNUSABLE, f"{PROGRAM}: {_one_line(message)}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -39,56 +29,17 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str]) -> int:
     """Runs one command and returns its exit status."""
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        stream=sys.stderr, level=arguments.log_level.upper(), format="%(levelname)s %(name)s %(message)s"
-    )
-    command: Callable[[argparse.Namespace], int] = arguments.command
-    try:
-        return command(arguments)
-    except KeyboardInterrupt:
-        return _complain("interrupted")
-    except BrokenPipeError:  # what reads our output has gone; Python would complain when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except (FibrewatchError, QueryError) as e:
-        return _complain(str(e))
-    except ExceptionGroup as e:
-        return _complain(_first_of(e))
-    except OSError as e:
-        return _complain(_told(e))
+    commands = _commands()
+    return commands.run(commands.parser.parse_args(argv), QueryError)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=PROGRAM, parents=[_common()], allow_abbrev=False, description="Keeps and judges what the boxes measure."
-    )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    parser.set_defaults(config=None, log_level="info")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    def add(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[_common()], allow_abbrev=False, help=text, description=text)
-        command.set_defaults(command=function)
-        return command
-
-    add("run", _run, "collect until told to stop")
-    add("check-config", _check_config, "check the config file and the inventory that it names")
-    _add_import_options(add("import", _import, "store what was exported, each measurement once"))
-    _add_export_options(add("export", _export, "print stored measurements, one a line"))
-    return parser
-
-
-def _common() -> _Parser:
-    """What is accepted before the command and after it; made anew each time, since defaults belong to the actions."""
-    common = _Parser(add_help=False)
-    common.add_argument(
-        "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=f"default {DEFAULT_PATH}"
-    )
-    common.add_argument(
-        "--log-level", choices=("debug", "info", "warning", "error"), default=argparse.SUPPRESS, help="default info"
-    )
-    return common
+def _commands() -> Commands:
+    commands = Commands(PROGRAM, "Keeps and judges what the boxes measure.", DEFAULT_PATH)
+    commands.add("run", _run, "collect until told to stop")
+    commands.add("check-config", _check_config, "check the config file and the inventory that it names")
+    _add_import_options(commands.add("import", _import, "store what was exported, each measurement once"))
+    _add_export_options(commands.add("export", _export, "print stored measurements, one a line"))
+    return commands
 
 
 def _add_import_options(command: argparse.ArgumentParser) -> None:
@@ -181,24 +132,3 @@ def _store(config: Config) -> Iterator[Store]:
 
 def _output(path: Path | None) -> AbstractContextManager[BinaryIO]:
     return path.open("wb") if path is not None else nullcontext(sys.stdout.buffer)
-
-
-def _complain(words: str) -> int:
-    print(f"{PROGRAM}: {_one_line(words)}", file=sys.stderr, flush=True)
-    return UNUSABLE
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _told(error: OSError) -> str:
-    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
-
-
-def _first_of(group: ExceptionGroup[Exception]) -> str:
-    """The first error of a group of groups."""
-    error: Exception = group
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"

@@ -5,57 +5,34 @@ A command's module is imported when it runs: aiohttp, rich and paho take longer 
 
 import argparse
 import logging
-import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 from fibrewatch import __version__
+from fibrewatch.command import Parser, guarded
 from fibrewatch.config import quantity
-from fibrewatch.errors import FibrewatchError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.operator import files, generate
 
+PROGRAM = "fibrewatch"
 DEFAULT_API = "http://127.0.0.1:8480"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"fibrewatch: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    run: Callable[[argparse.Namespace], int] = arguments.run
-    try:
-        return run(arguments)
-    except BrokenPipeError:  # what reads our output has gone; Python would complain when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except FibrewatchError as e:
-        return _complain(str(e))
-    except OSError as e:
-        return _complain(": ".join(str(part) for part in (e.filename, e.strerror or e) if part))
-    except KeyboardInterrupt:
-        return _complain("interrupted")
+    return guarded(PROGRAM, arguments.run, arguments)
 
 
-def _complain(words: str) -> int:
-    print(f"fibrewatch: {' '.join(words.split())}", file=sys.stderr)
-    return 2
-
-
-def parser() -> _Parser:
+def parser() -> Parser:
     """The command line, as a value."""
-    parser = _Parser(
+    parser = Parser(
         prog="fibrewatch",
         allow_abbrev=False,
         description="Site-fibre monitoring: demo, simulated boxes, sites, mesh, checks.",
