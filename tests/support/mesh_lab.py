@@ -94,8 +94,9 @@ class MeshBox:
 
     def start_responder(self, allow: Path) -> None:
         """Returns once the reflector answers."""
-        options = ("--bind", "0.0.0.0", "--ports", "5201-5201", "--reflector-port", "862")
-        self._start("responder", *options, "--reflector-allow-file", str(allow))
+        config = self.folder / "responder.toml"
+        config.write_text(f'[reflector]\nlisten = "0.0.0.0"\nallow_file = "{allow}"\n')
+        self._start("responder", "--config", str(config))
         wait_until(lambda: "reflecting on" in self.log.read_text(), "the reflector to answer")
 
     def reload(self) -> None:

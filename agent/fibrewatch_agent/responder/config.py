@@ -96,6 +96,7 @@ class ReflectorSection(Struct, frozen=True, kw_only=True):
     port: Port = 862
     rate: _Positive = 500
     allow: tuple[str, ...] = ()
+    allow_file: Path | None = None
     whole: tuple[str, ...] = ()
     key_file: Path | None = None
 

@@ -41,6 +41,7 @@ def _reflector(section: ReflectorSection) -> ReflectorConfig:
             rate=section.rate,
             burst=section.rate,
             allow=section.allow,
+            allow_file=str(section.allow_file.absolute()) if section.allow_file else None,
             whole=section.whole,
             key_file=str(section.key_file.absolute()) if section.key_file else None,
         )
