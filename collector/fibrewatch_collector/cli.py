@@ -81,6 +81,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _check_config(arguments: argparse.Namespace) -> int:
     path, config = _config(arguments)
     inventory = load_inventory(config.sites)
+    for line in inventory.mesh.warnings():
+        print(f"{PROGRAM}: warning: {line}", file=sys.stderr)
     print(f"{path}: ok: {config.sites}: {len(inventory.sites)} sites, {len(inventory.agents)} agents", flush=True)
     return OK
 

@@ -33,13 +33,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How a group's test runs: as in a box's [tests.NAME]; None where the default holds."""
 
     every_s: Annotated[Duration, Meta(ge=1, le=7 * 86400)] | None = field(default=None, name="every")
+    on_loss: bool | None = None
     params: dict[str, Any] = {}
 
 
 DEFAULTS: Mapping[Test, Settings] = {
     "stamp": Settings(params={"interval": "1 s"}),
     "voice": Settings(every_s=3600.0),
-    "path": Settings(every_s=900.0),
+    "path": Settings(every_s=900.0, on_loss=True),
 }
 
 
@@ -68,8 +69,11 @@ class Group(Struct, frozen=True, kw_only=True):
     def of(self, test: Test) -> Settings:
         """A test's settings, the defaults where none are given."""
         own, usual = self.given.get(test, Settings()), DEFAULTS[test]
-        every_s = usual.every_s if own.every_s is None else own.every_s
-        return Settings(every_s=every_s, params=usual.params | own.params)
+        return Settings(
+            every_s=usual.every_s if own.every_s is None else own.every_s,
+            on_loss=usual.on_loss if own.on_loss is None else own.on_loss,
+            params=usual.params | own.params,
+        )
 
 
 class Fleet(NamedTuple):
@@ -198,6 +202,8 @@ class _Check:
         every_s = settings.every_s
         if every_s is not None and PROBES[test].mode == "window" and not schedule.divides_minute(every_s):
             self._fail(f"{place}.every", f"a window of {every_s:g} s does not divide the minute")
+        if settings.on_loss and PROBES[test].mode == "window":
+            self._fail(f"{place}.on_loss", f"{test} runs all the time")
         if test in BY_REFLECTOR and "port" in settings.params:
             self._fail(f"{place}.params.port", "it is the one of each box's reflector: set it there")
         build(settings.params, PROBES[test].params, self.file, f"{place}.params")

@@ -40,10 +40,11 @@ def _tests(inventory: Inventory, runs: list[tuple[Group, Test, AgentId]]) -> Ite
     for (name, test, port), (group, peers) in sorted(tests.items(), key=lambda item: (item[0][:2], item[0][2] or 0)):
         settings = group.of(test)
         params = settings.params if port in (None, STAMP_PORT) else {**settings.params, "port": port}
-        every = "" if settings.every_s is None else f'every = "{settings.every_s:g} s"\n'
+        when = "" if settings.every_s is None else f'every = "{settings.every_s:g} s"\n'
+        when += "on_loss = true\n" if settings.on_loss else ""
         listed = "".join(f"  {_text(target_name(peer))},\n" for peer in sorted(peers))
         yield (
-            f"[tests.{name_of(name, test, port)}]\nprobe = {_text(test)}\ntargets = [\n{listed}]\n{every}"
+            f"[tests.{name_of(name, test, port)}]\nprobe = {_text(test)}\ntargets = [\n{listed}]\n{when}"
             f"{_params(params)}"
         )
 

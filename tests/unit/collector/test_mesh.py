@@ -129,7 +129,8 @@ def test_pair_of_a_group_that_can_not_be_measured_is_named() -> None:
 def test_settings_are_the_defaults_but_for_what_is_given() -> None:
     group = Group(id="m", all="paris", stamp=Settings(params={"dscp": 46}), path=Settings(every_s=300.0))
     assert group.of("stamp") == Settings(params={"interval": "1 s", "dscp": 46})
-    assert group.of("path") == Settings(every_s=300.0)
+    assert group.of("path") == Settings(every_s=300.0, on_loss=True)
+    assert Group(id="m", all="paris", path=Settings(on_loss=False)).of("path") == Settings(every_s=900.0, on_loss=False)
     assert group.of("voice") == Settings(every_s=3600.0)
 
 

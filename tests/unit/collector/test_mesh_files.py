@@ -68,7 +68,8 @@ def test_box_reads_its_tests_with_both_ends(tmp_path: Path) -> None:
     assert line.params == stamp.Params(interval_s=0.05, dscp=46, key_file=key, port=8620)
     call = plans["mesh-all-voice", "paris/cargo/box-01"]
     assert (call.every_s, call.params) == (5400, voice.Params())
-    assert plans["mesh-all-path", "paris/cargo/box-01"].every_s == 900
+    way = plans["mesh-all-path", "paris/cargo/box-01"]
+    assert (way.every_s, way.on_loss, call.on_loss) == (900, True, False)
 
 
 def test_box_without_a_part_gets_an_empty_fragment(tmp_path: Path) -> None:
