@@ -248,7 +248,7 @@ ROWS = {
         {"permission": UNPRIVILEGED, "mute": "takes long: test_throughput_faults has its server stopped"},
         cancelled=("refused",),
         families=(4,),
-        pace=(5, 4.0),  # each run starts iperf3; more moments: test_throughput_faults
+        pace=(3, 30.0),  # each run starts iperf3; more moments: test_throughput_faults
     ),
 }
 
