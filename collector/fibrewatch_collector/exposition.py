@@ -20,7 +20,7 @@ from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector import mesh_series
 from fibrewatch_collector.families import OTHER_BOUNDS, SECONDS_BOUNDS, Bounds, Family, labels_text
 from fibrewatch_collector.mesh import Mesh
-from fibrewatch_collector.mesh_series import Ends
+from fibrewatch_collector.mesh_series import Peers
 from fibrewatch_collector.series import Box, Latest, Plan, Series, SeriesKey, tells
 
 MAX_SERIES = 500
@@ -61,7 +61,7 @@ class Exposition:
             "fibrewatch_agent_last_result_timestamp_seconds", "gauge", "End of the box's newest run; never expires."
         )
         self._pairs = Family(mesh_series.FAMILY, "gauge", mesh_series.HELP)
-        self._planned: set[Ends] = set()
+        self._planned: Peers = {}
         self._pairs_stale = False
         self._stale: set[Series] = set()
         self.expired = self.refused = 0
@@ -189,15 +189,14 @@ class Exposition:
         for box in self._boxes.values():
             self._agent_fresh.set(box.labels, box.last if box.last > float("-inf") else None)
         if self._pairs_stale:
-            self._pairs.replace(mesh_series.info(self._planned | set(self._measured())))
+            self._pairs.replace(mesh_series.info({**self._planned, **self._measured()}))
             self._pairs_stale = False
 
-    def _measured(self) -> Iterator[Ends]:
-        """The pairs that boxes measure, planned or not."""
-        for box in self._boxes.values():
-            for series in box.series.values():
-                if series.peer is not None:
-                    yield Ends(box.agent, series.key[1], agent_id(series.peer))
+    def _measured(self) -> Peers:
+        """The peers that boxes measure, planned or not; the newest run tells."""
+        named = [(box, series) for box in self._boxes.values() for series in box.series.values() if series.peer]
+        named.sort(key=lambda each: each[1].start)
+        return {(box.agent, series.key[1]): agent_id(series.peer) for box, series in named if series.peer}
 
     def _render(
         self, series: Series, outcome: Outcome, verdict: Verdict, error: Error | None, values: tuple[Any, ...]

@@ -421,6 +421,14 @@ def test_box_at_a_target_is_the_one_of_the_newest_run() -> None:
     assert [latest.peer for latest in made.latest(BOX)] == [str(FAR)]
 
 
+def test_target_that_becomes_another_box_is_one_pair_only() -> None:
+    made = exposition()
+    other = AgentId("san-francisco", "pier", "box-01")
+    made.add(BOX, run(0, target=Target(name=NAMED, role="responder", peer=str(other))), NOW + 60)
+    made.add(BOX, run(1, target=PEER, test="another"), NOW + 60)
+    assert pairs(made) == PAIR
+
+
 def test_pairs_of_a_box_that_is_gone_go_with_it() -> None:
     made = exposition()
     made.add(BOX, run(target=PEER), NOW)

@@ -89,6 +89,20 @@ def test_every_fragment_of_the_shipped_example_is_good(tmp_path: Path) -> None:
     assert any(pair.starter.territory != pair.peer.territory for pair in example.mesh.pairs)
 
 
+def test_files_are_the_same_whatever_the_order_of_sites_and_agents(tmp_path: Path) -> None:
+    blocks = [
+        site("cargo", "box-02", "box-01") + 'reflector = { address = "198.51.100.1" }\n',
+        site("halles", "box-01") + 'reflector = { address = "198.51.100.2" }\n',
+        site("zinc", "box-03") + 'reflector = { address = "198.51.100.3" }\n',
+    ]
+    there = inventory(tmp_path, TERRITORY + "".join(blocks) + MESH)
+    back = inventory(tmp_path, MESH + "".join(blocks[::-1]) + TERRITORY)
+    assert sorted(there.agents) == sorted(back.agents)
+    for box in there.agents:
+        assert mesh_files.fragment(there, box) == mesh_files.fragment(back, box)
+        assert mesh_files.allowed(there, box) == mesh_files.allowed(back, box)
+
+
 def test_reflector_is_told_who_starts(tmp_path: Path) -> None:
     path = tmp_path / "allow"
     found = inventory(tmp_path)
