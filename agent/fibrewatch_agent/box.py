@@ -1,17 +1,21 @@
 """What a probe gets from its caller: the target, the window, the box's services; deadline and outcome stay outside."""
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fibrewatch.measurement import Error, Target, Verdict
 from fibrewatch_agent import landmarks, resolver
+from fibrewatch_agent.tables import Control
 
 if TYPE_CHECKING:
     from fibrewatch_agent.icmp import IcmpSockets
+    from fibrewatch_agent.turn import Turn
 
 RESOLVE_TIMEOUT_S = 5.0
 _SEVERITY: dict[Verdict, int] = {"valid": 0, "censored": 1, "invalid": 2}
@@ -51,6 +55,9 @@ class Box:
         icmp: The ICMP sockets that all targets share.
         stopping: Set when the agent ends: a window is closed at once and what it has is reported.
         report_target: Tells at once that the target is lost (True) or back (False).
+        control: Where slots are had, when the target has a control API.
+        turn: The run's hold on the box, for a heavy test.
+        aside: Entered while a run waits for others: its deadline stands still, and other heavy tests may run.
         memory: What one test against one target keeps from run to run; gone when the agent ends.
     """
 
@@ -66,6 +73,9 @@ class Box:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     report_target: Callable[[bool], None] = lambda lost: None
     memory: dict[str, Any] = field(default_factory=dict)
+    control: Control | None = None
+    turn: "Turn | None" = None
+    aside: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
     resolved: str | None = None
     used_family: Literal[4, 6] | None = None
     verdict: Verdict = "valid"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from fibrewatch import schedule
 from fibrewatch.config import Duration, Size, build, nearest, read_toml
@@ -16,13 +17,13 @@ from fibrewatch.errors import ConfigError, WireError
 from fibrewatch.measurement import Target
 from fibrewatch.results import PROBES, ProbeType
 from fibrewatch.wire import ID_PATTERN, AgentId, agent_id
-from fibrewatch_agent import landmarks, line_config, preset
+from fibrewatch_agent import control_config, landmarks, line_config, preset
 from fibrewatch_agent.fragments import read_fragments
 from fibrewatch_agent.line_config import LineConfig
 from fibrewatch_agent.preset import BEYOND
 from fibrewatch_agent.probes import ProbeFunction, probe_function
 from fibrewatch_agent.quiet_hours import Hours
-from fibrewatch_agent.tables import Entry, ScheduleConfig, TargetConfig
+from fibrewatch_agent.tables import Control, Entry, ScheduleConfig, TargetConfig
 
 DEFAULT_PATH = Path("/etc/fibrewatch/agent.toml")
 DEFAULT_WINDOW_S = 60.0
@@ -105,6 +106,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         on_loss: Run also when another test loses the target, or hears it again.
         uplink: Which of [uplinks] it measures, if any is configured.
         quiet_hours: When it does not start; for mode "exclusive".
+        control: Where slots at the target are had.
     """
 
     test: str
@@ -119,6 +121,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     on_loss: bool = False
     uplink: str | None = None
     quiet_hours: tuple[Hours, ...] = ()
+    control: Control | None = None
 
     @property
     def key(self) -> str:
@@ -225,8 +228,11 @@ class _Checker:
         plans: list[Plan] = []
         for checker, tables in sources:
             checker.peers(tables.targets, me)
+            for place, fault in control_config.faults(tables.targets, parsed.broker.tls):
+                checker._fail(place, fault)
             for name, entry in tables.tests.items():
                 plans += checker.plans_of(name, entry, targets)
+        plans = [_with_control(plan, targets, parsed) for plan in plans]
         if len(plans) > MAX_PLANS:
             self._fail("tests", f"{len(plans)} tests (each target counts), {MAX_PLANS} at most")
         return AgentConfig(
@@ -343,6 +349,15 @@ class _Checker:
 
     def _fail(self, place: str, problem: str) -> NoReturn:
         raise ConfigError(self.file, place, problem)
+
+
+def _with_control(plan: Plan, targets: Mapping[str, TargetConfig], parsed: _File) -> Plan:
+    control = control_config.control_of(targets[plan.target.name], parsed.broker.tls) if plan.target else None
+    if control is None:
+        return plan
+    line = parsed.uplinks.get(plan.uplink or "")
+    rates = (line.rate_down, line.rate_up) if line else (None, None)
+    return replace(plan, control=replace(control, rate_down=rates[0], rate_up=rates[1]))
 
 
 T = TypeVar("T")

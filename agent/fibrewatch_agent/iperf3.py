@@ -5,7 +5,7 @@ was told to end. Only the JSON counts.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Annotated, Literal
@@ -164,18 +164,23 @@ def meaning(message: str) -> Error:
 
 
 async def client(
-    options: Sequence[str], deadline_s: float, look: Callable[[int], bool] = lambda _: False, every_s: float = 60.0
+    options: Sequence[str],
+    deadline_s: float,
+    look: Callable[[int], bool] = lambda _: False,
+    every_s: float = 60.0,
+    env: Mapping[str, str] | None = None,
 ) -> Run:
     """Runs one test with JSON output; past the deadline it is asked to end, then killed.
 
     Args:
         look: Called every `every_s` with the process id; the test is ended well once it returns True.
+        env: As `child.child`: a password, say.
 
     Raises:
         ProbeError: Nothing was measured: timeout, tool_missing, tool_failed, parse.
     """
     try:
-        async with child([TOOL, *options, "-J"], keep=LARGEST_REPORT) as process:
+        async with child([TOOL, *options, "-J"], keep=LARGEST_REPORT, env=env) as process:
             end = await _ending(process, deadline_s, look, every_s)
             if end != "ended":
                 await process.stop()

@@ -26,7 +26,9 @@ from fibrewatch_agent.config import (
     valid_interface,
     valid_label,
 )
+from fibrewatch_agent.control_config import control_of
 from fibrewatch_agent.runner import Runner
+from fibrewatch_agent.tables import Control
 
 TEST = "once"
 NOBODY = "local/local/local"
@@ -88,6 +90,7 @@ def prepare(request: Request) -> tuple[Plan, str, float]:
         address=address,
         interface=request.interface,
         family=request.family,
+        control=_control(request.target, config),
     )
     return plan, str(config.agent) if config else NOBODY, _window_s(request.window)
 
@@ -107,6 +110,13 @@ def _target(text: str | None, config: AgentConfig | None) -> tuple[Target | None
         return known.named(text), known.address
     role: Role = "neutral"
     return Target(name=text if valid_label(text) else "address", role=role), text
+
+
+def _control(text: str | None, config: AgentConfig | None) -> Control | None:
+    """Where slots at a configured target are had."""
+    if text is None or config is None or text not in config.targets:
+        return None
+    return control_of(config.targets[text], config.broker.tls)
 
 
 def _params(pairs: Sequence[str]) -> dict[str, Any]:

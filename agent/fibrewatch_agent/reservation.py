@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from fibrewatch.measurement import Error
 from fibrewatch_agent import http_message
@@ -26,6 +25,7 @@ from fibrewatch_agent.http_message import Head, HttpError
 from fibrewatch_agent.slot_messages import LONGEST_WAIT_S, SLOTS, Granted, Problem, Queued, Wish
 from fibrewatch_agent.sockets import Endpoint, probe_error
 from fibrewatch_agent.streams import PlainStream
+from fibrewatch_agent.tables import Control
 from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, context
 
 log = logging.getLogger(__name__)
@@ -38,22 +38,6 @@ _SOON_S = 30.0
 _LONGEST_TOKEN = 200
 _MOST_ANSWER = 64 * 1024
 _ERRORS: dict[int, Error] = {401: "denied", 403: "denied", 429: "busy", 503: "busy"}
-
-
-class Control(Struct, frozen=True, kw_only=True):
-    """Where slots are had, and how the box makes itself known there.
-
-    Attributes:
-        urls: `https://host:port`; the second is asked when the first can't serve.
-        ca: Authorities; None: the system's.
-        certificate: PEM, with `key`; or `token`: a file with the box's token.
-    """
-
-    urls: tuple[str, ...]
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    token: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +112,23 @@ async def _granted(
     """
     request, until = uuid.uuid4().hex, time.monotonic() + patience_s
     async with aside():
-        while True:
-            left_s = max(0.0, until - time.monotonic())
-            answer = await desk.ask(
-                msgspec.structs.replace(wish, request=request, wait=round(min(left_s, LONGEST_WAIT_S), 3))
-            )
-            if isinstance(answer, Granted):
-                return await desk.started(answer)
+        while not isinstance(answer := await desk.ask(_asking(wish, request, until)), Granted):
             left_s = until - time.monotonic()
             if left_s <= answer.retry_after or left_s < answer.expected_in:
                 await desk.release(answer.id)
-                raise ProbeError("busy", f"{desk.url.authority}: {answer.place} in the queue, {_about(answer)}")
-            await asyncio.sleep(min(answer.retry_after, left_s))
+                about = f"{answer.place} in the queue, about {answer.expected_in:.0f} s"
+                raise ProbeError("busy", f"{desk.url.authority}: {about}")
+            await asyncio.sleep(answer.retry_after)
+        granted, since = await desk.started(answer), time.monotonic()
+    if time.monotonic() - since >= granted.claim_within:
+        await desk.release(granted.id)
+        raise ProbeError("busy", f"{desk.url.authority}: other tests of the box ran until the slot was over")
+    return granted
 
 
-def _about(answer: Queued) -> str:
-    return f"about {answer.expected_in:.0f} s"
+def _asking(wish: Wish, request: str, until: float) -> Wish:
+    left_s = max(0.0, until - time.monotonic())
+    return msgspec.structs.replace(wish, request=request, wait=round(min(left_s, LONGEST_WAIT_S), 3))
 
 
 class _Desk:

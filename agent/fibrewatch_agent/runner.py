@@ -19,6 +19,7 @@ from fibrewatch_agent.conditions import UNDER_VOLTAGE, Observer, Snapshot, betwe
 from fibrewatch_agent.config import Plan
 from fibrewatch_agent.heavy import Heavy
 from fibrewatch_agent.probes import probe_function
+from fibrewatch_agent.turn import Turn
 
 if TYPE_CHECKING:
     from fibrewatch_agent.icmp import IcmpSockets
@@ -29,6 +30,8 @@ STRAGGLERS_S = 40.0
 """How long after its window a probe may wait for late replies (ping's timeout is 30 s at most) and resolve names."""
 LIMITS_S = {"burst": 120.0, "exclusive": 300.0}
 """A probe that takes longer hangs: its own deadlines are far below."""
+LONGEST_ASIDE_S = 2 * 3600.0
+"""What a run may wait for others, a queue say, with its deadline held: its own patience ends that sooner."""
 GRACE_S = 2.0
 """What a run gets to end by itself when the agent stops; ping waits up to 1 s for what is on its way."""
 LOSS_RATIO, LOSSES = 0.05, 3
@@ -127,9 +130,11 @@ class Runner:
         window: Window | None = None,
         stopping: asyncio.Event | None = None,
         trigger: str | None = None,
+        turn: Turn | None = None,
     ) -> AnyMeasurement:
         """Runs the probe, stores the measurement and returns it; a failure is a measurement too."""
         box = self._box(plan, window, stopping or self.stopping)
+        box.turn = turn
         start = self._start(window.start if window else None)
         before = self._observe(box)
         ending, conditions = await self._measure(plan, box, before, self._limit(plan, window))
@@ -191,6 +196,7 @@ class Runner:
             stopping=stopping,
             report_target=report,
             memory=self._memories.setdefault(plan.key, {}),
+            control=plan.control,
         )
 
     def _start(self, at: float | None) -> _Start:
@@ -208,7 +214,8 @@ class Runner:
 
     async def _attempt(self, plan: Plan, box: Box, limit_s: float) -> _Ending:
         try:
-            async with self._deadline(limit_s):
+            async with self._deadline(limit_s) as deadline:
+                box.aside = lambda: self._aside(deadline, box.turn)
                 result = await probe_function(plan.probe.name)(plan.params, box)
         except TimeoutError as e:
             if self.stopping.is_set():
@@ -222,14 +229,26 @@ class Runner:
         return _Ending("ok", result=result)
 
     @contextlib.asynccontextmanager
-    async def _deadline(self, limit_s: float) -> AsyncIterator[None]:
+    async def _deadline(self, limit_s: float) -> AsyncIterator[asyncio.Timeout]:
         """A time limit that `hurry` can shorten."""
         async with asyncio.timeout(GRACE_S if self.stopping.is_set() else limit_s) as deadline:
             self._deadlines.add(deadline)
             try:
-                yield
+                yield deadline
             finally:
                 self._deadlines.discard(deadline)
+
+    @contextlib.asynccontextmanager
+    async def _aside(self, deadline: asyncio.Timeout, turn: Turn | None) -> AsyncIterator[None]:
+        """Others may have the box meanwhile, and the deadline waits too, unless the agent stops."""
+        now = asyncio.get_running_loop().time
+        left_s = max(0.0, (deadline.when() or now()) - now())
+        if not self.stopping.is_set():
+            deadline.reschedule(now() + LONGEST_ASIDE_S)
+        async with turn.aside() if turn is not None else contextlib.nullcontext():
+            yield
+        if not self.stopping.is_set():
+            deadline.reschedule(now() + left_s)
 
     def _note_fault(self, plan: Plan, fault: Exception) -> None:
         """A fault in a probe is for a person to mend; said once, since it comes with every run."""

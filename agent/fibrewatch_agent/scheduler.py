@@ -10,6 +10,7 @@ from fibrewatch import schedule
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch_agent.box import Window
 from fibrewatch_agent.config import Plan
+from fibrewatch_agent.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,14 @@ class Runs(Protocol):
         """Has a target's name, and what its trouble is, told to a function."""
 
     async def run(
-        self, plan: Plan, window: Window | None, stopping: asyncio.Event, trigger: str | None = None
+        self,
+        plan: Plan,
+        window: Window | None,
+        stopping: asyncio.Event,
+        trigger: str | None = None,
+        turn: Turn | None = None,
     ) -> AnyMeasurement:
-        """Measures once and keeps what came of it."""
+        """Measures once and keeps what came of it; a heavy test has its turn."""
 
     async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
         """Reports a slot that could not be used."""
@@ -180,20 +186,22 @@ class _Instance:
     async def _use(self, slot: float, trigger: str | None = None) -> None:
         if self.plan.probe.mode != "exclusive":
             await self._runner.run(self.plan, None, self._runner.stopping, trigger)
-        elif await self._have_box_alone():
+            return
+        turn = Turn(self._exclusive)
+        if await self._have_box_alone(turn):
             try:
-                await self._runner.run(self.plan, None, self._runner.stopping, trigger)
+                await self._runner.run(self.plan, None, self._runner.stopping, trigger, turn)
             finally:
-                self._exclusive.release()
+                turn.leave()
         else:
             await self._runner.skip(self.plan, slot, "other exclusive tests ran until its next slot")
 
-    async def _have_box_alone(self) -> bool:
-        """Waits for the lock; False when this test's next slot (or the end) came first."""
+    async def _have_box_alone(self, turn: Turn) -> bool:
+        """Waits for the turn; False when this test's next slot (or the end) came first."""
         try:
             async with asyncio.timeout(None) as waiting:
                 self._waiting = waiting
-                await self._exclusive.acquire()
+                await turn.take()
         except TimeoutError:
             return False
         finally:

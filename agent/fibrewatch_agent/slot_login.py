@@ -2,8 +2,9 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import NamedTuple
 
 from fibrewatch.errors import ToolError
@@ -20,7 +21,7 @@ class Login(NamedTuple):
     """What the tool's command line and environment need: the password is not for the former, which all can read."""
 
     options: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
+    env: Mapping[str, str] = MappingProxyType({})
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def login(slot: Slot, version: tuple[int, int]) -> Iterator[Login]:
             key.flush()
             padding = ("--use-pkcs1-padding",) if version >= _FIRST_WITH_OAEP else ()
             options = ("--username", slot.user, "--rsa-public-key-path", key.name, *padding)
-            yield Login(options, (("IPERF3_PASSWORD", slot.token),))
+            yield Login(options, {"IPERF3_PASSWORD": slot.token})
     except OSError as e:
         raise ProbeError("tool_failed", f"{e.filename}: {e.strerror}") from e
 

@@ -22,6 +22,7 @@ class Wish(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
     Attributes:
         request: Chosen by the box; asking again with it is the same question, and never a second slot.
         duration: Seconds that data flow, warm-up included.
+        prepare: Seconds that the box takes before data flow: measuring the idle line, say.
         rate: Expected, bytes per second; None: not known, so it may need all that the responder has.
         wait: Seconds that the answer may take when no slot is free; who does not wait is only served at once or not.
     """
@@ -31,6 +32,7 @@ class Wish(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
     duration: Annotated[float, Meta(gt=0, le=600)]
     method: Method = "tcp"
     streams: Annotated[int, Meta(ge=1, le=128)] = 1
+    prepare: Annotated[float, Meta(ge=0, le=60)] = 0.0
     rate: Annotated[float, Meta(gt=0, le=1e12)] | None = None
     priority: Priority = "scheduled"
     wait: Annotated[float, Meta(ge=0, le=LONGEST_WAIT_S)] = LONGEST_WAIT_S

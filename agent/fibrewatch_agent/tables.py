@@ -1,5 +1,6 @@
 """What the tables of the agent's config hold, as written."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
@@ -16,6 +17,9 @@ class TargetConfig(Struct, frozen=True, kw_only=True):
     Attributes:
         address: A host name, a numeric address, or one of `landmarks.NAMES`.
         services: What a preset asks of it; None: as its role says.
+        control: Where heavy tests get their slots, `https://host:port`; the second where the first can't serve.
+        control_ca: Its authorities, if not those of [broker.tls].
+        token: File with the box's token there, where it is not known by its certificate of [broker.tls].
         peer: The box there, territory/site/agent, when it is one of ours.
     """
 
@@ -23,10 +27,32 @@ class TargetConfig(Struct, frozen=True, kw_only=True):
     role: Role
     services: tuple[Service, ...] | None = None
     peer: str | None = None
+    control: str | tuple[str, ...] = ()
+    control_ca: Path | None = None
+    token: Path | None = None
 
     def named(self, name: str) -> Target:
         """As a measurement tells it; its address is known at each run."""
         return Target(name=name, role=self.role, peer=self.peer)
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """Where slots are had, and how the box makes itself known there.
+
+    Attributes:
+        urls: `https://host:port`; the second is asked when the first can't serve.
+        ca: Authorities; None: the system's.
+        certificate: PEM, with `key`; or `token`: a file with the box's token.
+        rate_down: What the line is contracted for, and `rate_up`: a test reserves that unless it says otherwise.
+    """
+
+    urls: tuple[str, ...]
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    token: Path | None = None
+    rate_down: float | None = None
+    rate_up: float | None = None
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.iperf3 import Report
 from fibrewatch_agent.rtt_beside import RttStream
+from fibrewatch_agent.slot_login import Login
+from fibrewatch_agent.slot_place import slot_for
 from fibrewatch_agent.steady import Rule
 from fibrewatch_agent.tcp_info import settable
 from fibrewatch_agent.transfer_figures import Transfer, result_of
@@ -26,6 +28,7 @@ from fibrewatch_agent.verdict import ends_of_iperf3
 NEEDS_TARGET = True
 _MARGIN_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
+_TURNS, _TURN_S = 5, 0.5
 _FRAMES = 1514 / 1448  # what an interface counts for a byte of TCP payload
 _UNTIL_NOTICED_S = 1.0  # half a second is measured in any case, and the tool takes its time to end
 _BUSY = frozenset({"busy", "refused"})
@@ -33,10 +36,11 @@ _End = tuple[float | None, str, int]
 
 
 class Place(NamedTuple):
-    """Where an iperf3 server waits for this test."""
+    """Where an iperf3 server waits for this test, and what lets us in."""
 
     address: str
     port: int
+    login: Login = Login()
 
 
 async def throughput(params: Params, box: Box) -> Result:
@@ -66,8 +70,14 @@ async def admitted(params: Params, box: Box) -> AsyncIterator[asyncio.Event]:
 
 async def places(params: Params, box: Box, address: str) -> AsyncGenerator[Place, None]:
     """Where to measure: the next one is asked for when nobody listened at the last, or it was in use."""
-    for port in ports_of(params, box.agent):
-        yield Place(address, port)
+    if box.control is None:
+        for port in ports_of(params, box.agent):
+            yield Place(address, port)
+        return
+    async with slot_for(params, box, box.control) as (slot, shown):
+        for _ in range(_TURNS):
+            yield Place(slot.host, slot.port, shown)
+            await asyncio.sleep(_TURN_S)  # a stranger had the server's one turn: it starts again
 
 
 def ports_of(params: Params, agent: str) -> Iterator[int]:
@@ -95,6 +105,8 @@ async def _at_a_place(
             if done.run.failure is None or done.run.failure.error not in _BUSY:
                 return done, place
             errors.add(done.run.failure.error)
+    if box.control is not None:
+        raise ProbeError(errors.pop(), "the slot's server let us in at no time")
     first, last = sorted(params.ports)
     if "busy" in errors:
         raise ProbeError("busy", f"{address}: every port of {first}–{last} that listens is in use")
@@ -107,7 +119,7 @@ async def _transfer(params: Params, box: Box, place: Place, stop: asyncio.Event)
     congestion = params.congestion or ("cubic" if settable("cubic") else None)
     with closing(TransferWatch(flow, Limits(rule, params.max_bytes), stop.is_set)) as watch:
         options = _options(params, box, place, congestion)
-        run = await iperf3.client(options, deadline_s(params), watch.look, EVERY_S)
+        run = await iperf3.client(options, deadline_s(params), watch.look, EVERY_S, place.login.env)
     return Transfer(run, watch, congestion)
 
 
@@ -120,6 +132,7 @@ def _options(params: Params, box: Box, place: Place, congestion: str | None) -> 
         options.append("-R")
     if box.interface:
         options += ["--bind-dev", box.interface]  # SO_BINDTODEVICE: no privilege needed since Linux 5.7
+    options += place.login.options
     if congestion:
         options += ["-C", congestion]  # the client tells the server, which sets it on its side too
     return options

@@ -195,17 +195,17 @@ class Control:
         return _json(answer, 202, answer.retry_after)
 
     def _granted(self, entry: Entry, visit: Visit, port: int, now: float) -> Granted:
-        limits, since = self._keeper.desk.limits, now - entry.granted_at
+        desk, since = self._keeper.desk, now - entry.granted_at
         return Granted(
             id=entry.id,
             starts_at=datetime.fromtimestamp(time.time() - since, UTC),
             starts_in=0.0,
-            claim_within=max(0.0, limits.claim_s - since),
+            claim_within=max(0.0, desk.claim_s(entry) - since),
             ends_within=max(0.0, entry.until - now),
             port=port,
             token=visit.place.password,
             public_key=self._keeper.credentials.public_key,
-            capacity=self._keeper.desk.capacity,
+            capacity=desk.capacity,
         )
 
     def _entry(self, request: web.Request) -> Entry:

@@ -193,7 +193,11 @@ class Desk:
         return max(0, _CLASSES.index(entry.wish.priority) - int((now - entry.asked_at) / self.limits.aging_s))
 
     def _longest_s(self, entry: Entry) -> float:
-        return self.limits.claim_s + entry.wish.duration + self.limits.margin_s
+        return self.claim_s(entry) + entry.wish.duration + self.limits.margin_s
+
+    def claim_s(self, entry: Entry) -> float:
+        """How long after its beginning a slot is kept for a test that does not begin."""
+        return self.limits.claim_s + entry.wish.prepare
 
     def _free_at(self, need: float) -> float:
         """When what runs must have freed so much."""
@@ -225,7 +229,7 @@ class Desk:
         return [(entry, why) for entry in self.running() if (why := self._overdue(entry, now)) is not None]
 
     def _overdue(self, entry: Entry, now: float) -> Ending | None:
-        if entry.claimed_at is None and now >= entry.granted_at + self.limits.claim_s:
+        if entry.claimed_at is None and now >= entry.granted_at + self.claim_s(entry):
             return "unused"
         return "deadline" if now >= entry.until else None
 

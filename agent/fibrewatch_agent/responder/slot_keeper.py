@@ -14,7 +14,7 @@ from fibrewatch_agent.iperf3 import Report
 from fibrewatch_agent.responder.credentials import Credentials
 from fibrewatch_agent.responder.desk import Desk, Ending, Entry
 from fibrewatch_agent.responder.gate import Gate
-from fibrewatch_agent.responder.slot_server import Place, SlotServer, measured
+from fibrewatch_agent.responder.slot_server import Place, SlotServer, measured, well_ended
 from fibrewatch_agent.slot_messages import Method
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Keeper:
         try:
             async with asyncio.timeout(0 if entry.ending else None) as visit.end:
                 report = await self._served(entry, visit)
-            why = "done" if report is not None and report.error is None else "broken"
+            why = "done" if report is not None and well_ended(report) else "broken"
         except TimeoutError:
             why = entry.ending or "deadline"
         except (ToolError, OSError) as e:

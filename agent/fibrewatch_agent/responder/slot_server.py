@@ -113,6 +113,11 @@ def _last_words(server: Child) -> str:
     return lines[0] if lines else f"exit status {server.transport.get_returncode()}"
 
 
+def well_ended(report: Report) -> bool:
+    """Whether the box said how it ended: also when it had enough before the time was over."""
+    return report.error is None or "client has terminated" in report.error
+
+
 def measured(report: Report | None) -> float | None:
     """Bytes per second that the server moved, warm-up included; None when it moved nothing."""
     sums = report.sums if report is not None else []

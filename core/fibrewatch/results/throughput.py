@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from fibrewatch.config import Duration, Port, Size
+from fibrewatch.config import Duration, Port, Rate, Size
 from fibrewatch.measurement import Count, Error
 from fibrewatch.metric import Metric
 
@@ -24,7 +24,12 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         early_stop: End the transfer once its rate has converged, see `error`; else it takes its whole duration.
         error: The relative error of goodput at which it has converged.
         max_bytes: The most that one transfer may move; None for no limit. Half a second is measured in any case.
-        ports: First and last port of the responder's range; a busy one leads to the next.
+        ports: First and last port of the responder's range; a busy one leads to the next. Not used where the target
+            has a control API: the port comes with the slot.
+        expected_rate: What to reserve for this test there; None: what the uplink is contracted for, and where that is
+            not known all that the responder has.
+        patience_s: How long to wait for a slot.
+        priority: Among those who wait; a test that a person started goes before both.
         congestion: The sender's congestion control. Unless set it is cubic, where the kernel lets us choose: bbr would
             hide the line's queue.
         latency: How round trips are measured before and during the transfer: ICMP echo, or STAMP to the responder's
@@ -41,6 +46,9 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_bytes: Annotated[Size, Meta(ge=1_000_000)] | None = 600_000_000
     streams: Annotated[int, Meta(ge=1, le=64)] = 4
     ports: tuple[Annotated[int, Meta(ge=1, le=65535)], Annotated[int, Meta(ge=1, le=65535)]] = (5201, 5204)
+    expected_rate: Annotated[Rate, Meta(gt=0)] | None = field(default=None, name="expected")
+    patience_s: Annotated[Duration, Meta(ge=0, le=3600)] = field(default=120.0, name="patience")
+    priority: Literal["scheduled", "background"] = "scheduled"
     congestion: Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,15}\Z")] | None = None
     latency: Literal["icmp", "stamp", "off"] = "icmp"
     latency_address: Annotated[str, Meta(min_length=1, max_length=253)] | None = None

@@ -8,6 +8,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.results import ping, throughput
 from fibrewatch.wire import AgentId
 from fibrewatch_agent.config import BrokerConfig, ClockConfig, SpoolConfig, TlsConfig, load_config, runnable
+from fibrewatch_agent.tables import Control
 
 BAD = Path(__file__).parent / "bad_configs"
 EXAMPLE = Path(__file__).parents[3] / "deploy/agent.example.toml"
@@ -26,6 +27,12 @@ MESSAGES = {
     "v3 is used with authentication and privacy",
     "small_budget": "uplinks.lte.monthly_budget: 5000: expected `int` >= 1000000",
     "uplink_bad_interface": "uplinks.lte.interface: 'the long interface name' is not an interface's name",
+    "control_in_clear": "targets.dc.control: 'http://192.0.2.7:5200' would show the token to everyone on the way: "
+    "https://",
+    "control_no_url": "targets.dc.control: 'dc.example.net:5200' is not https://host:port",
+    "control_unknown_box": "targets.dc.token: missing: without it, or a certificate in [broker.tls], "
+    "the box is not known there",
+    "token_without_control": "targets.dc.token: of no use without control",
     "bad_id": "agent.site: 'Cargo 12' is not an id of 1 to 20 of a-z, 0-9, -",
     "bad_interface": "tests.wan.interface: 'the very long interface' is not an interface's name",
     "bad_param": "tests.wan.params.intervall: no such key (did you mean interval?)",
@@ -307,3 +314,49 @@ def test_fragments_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "agent.d").write_text("")
     with pytest.raises(ConfigError, match=r"agent\.d: Not a directory$"):
         load_config(path)
+
+
+def test_control_shows_the_brokers_certificate_or_a_token_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(
+        """
+[agent]
+territory = "paris"
+site = "cargo"
+name = "box-01"
+[broker]
+host = "127.0.0.1"
+[broker.tls]
+ca = "/ca.pem"
+certificate = "/box.pem"
+key = "/box.key"
+[uplinks.fibre]
+rate_down = "800 Mbit/s"
+rate_up = "80 Mbit/s"
+[targets.first]
+address = "dc1.example.net"
+role = "responder"
+control = ["https://dc1.example.net:5200", "https://dc2.example.net:5200"]
+[targets.second]
+address = "dc2.example.net"
+role = "responder"
+control = "https://dc2.example.net:5200"
+token = "/token"
+[tests.down]
+probe = "throughput"
+targets = ["first", "second"]
+every = "1 h"
+params = { direction = "down" }
+"""
+    )
+    first, second = (plan.control for plan in load_config(file).plans)
+    assert first == Control(
+        urls=("https://dc1.example.net:5200", "https://dc2.example.net:5200"),
+        ca=Path("/ca.pem"),
+        certificate=Path("/box.pem"),
+        key=Path("/box.key"),
+        rate_down=1e8,
+        rate_up=1e7,
+    )
+    assert second is not None
+    assert (second.certificate, second.key, second.token) == (None, None, Path("/token"))

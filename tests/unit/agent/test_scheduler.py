@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibrewatch import schedule
-from fibrewatch_agent.box import Box
+from fibrewatch_agent.box import Box, ProbeError
 from tests.unit.agent.bench import AGENT, Bench, Params, Result, drop_in, plan
 from tests.unit.agent.virtual import VirtualLoop, run
 
@@ -269,3 +269,63 @@ def test_fifty_boxes_never_start_together(territory: str, test: str, every_s: fl
     tenths = Counter(int(phase / every_s * 10) for phase in phases)
     assert max(tenths.values()) <= 20  # more than 20 of 50 in a tenth: once in 10^8
     assert len(tenths) >= 5
+
+
+def test_exclusive_test_that_stands_aside_lets_others_run_and_has_the_box_alone_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spans: Spans
+) -> None:
+    async def waits(params: Params, box: Box) -> Result:
+        loop = asyncio.get_running_loop()
+        async with box.aside():
+            await asyncio.sleep(params.takes_s)
+        began = loop.time()
+        await asyncio.sleep(5)
+        spans.append((box.test, began, loop.time()))
+        return Result(value=1)
+
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        probe = drop_in(monkeypatch, "waits", "exclusive", waits)
+        patient = plan(probe, "patient", every_s=1000, takes_s=900)
+        prompt = plan(probe, "prompt", every_s=20, takes_s=0)
+        await bench.schedule([patient, prompt], 4000)
+        outcomes = Counter((m.test, m.outcome, m.error) for m in bench.stored if m.detail != "ended with the agent")
+        assert outcomes["prompt", "ok", None] >= 195
+        assert outcomes["patient", "ok", None] in (3, 4), "its deadline of 300 s stood still"
+        assert not outcomes["patient", "failed", "timeout"]
+
+    run(scenario())
+    ordered = sorted(spans, key=lambda span: span[1])
+    assert all(before[2] <= after[1] for before, after in itertools.pairwise(ordered))
+
+
+def test_test_that_stands_aside_ends_with_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def waits(_: Params, box: Box) -> Result:
+        async with box.aside():
+            await asyncio.sleep(10_000)
+        return Result()
+
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        await bench.schedule([plan(drop_in(monkeypatch, "waits", "exclusive", waits), every_s=100)], 150)
+        assert bench.stored[-1].detail == "ended with the agent"
+
+    run(scenario())
+
+
+def test_test_that_fails_while_it_stands_aside_leaves_the_box_to_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(params: Params, box: Box) -> Result:
+        async with box.aside():
+            await asyncio.sleep(params.takes_s)
+            raise ProbeError("busy", "no slot")
+
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        probe = drop_in(monkeypatch, "fails", "exclusive", fails)
+        await bench.schedule([plan(probe, f"t{i}", every_s=20, takes_s=15) for i in range(3)], 1000)
+        outcomes = Counter((m.outcome, m.detail) for m in bench.stored)
+        assert outcomes["failed", "no slot"] >= 145
+
+    run(scenario())

@@ -1,0 +1,116 @@
+"""The throughput probe in a slot: let in, measured, given back; the second responder when the first can't serve."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fibrewatch.results.throughput import Params, Result
+from fibrewatch_agent.box import Box, ProbeError
+from fibrewatch_agent.probes.throughput import throughput
+from fibrewatch_agent.tables import Control
+from tests.support.iperf3 import box, nothing_left, until
+from tests.support.mosquitto import free_port
+from tests.support.slots import MBIT, Responder, transfer, wish
+
+
+def params(direction: Any = "down", **more: Any) -> Params:
+    """Short, without what is beside the transfer."""
+    short: dict[str, Any] = {"duration_s": 1.0, "omit_s": 0.0, "streams": 2, "latency": "off", "early_stop": False}
+    return Params(direction=direction, **short | {"expected_rate": 10 * MBIT, "max_bytes": None} | more)
+
+
+async def measure(control: Control, **more: Any) -> tuple[Result, Box]:
+    here = box()
+    here.control = control
+    return await throughput(params(**more), here), here
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+async def test_transfer_in_a_slot_is_measured_and_the_slot_over(tmp_path: Path, direction: str) -> None:
+    with Responder(tmp_path) as responder:
+        with nothing_left():
+            result, here = await measure(responder.control(), direction=direction)
+        assert result.complete
+        assert result.goodput
+        assert result.cpu_remote is not None, "the server's own word came along"
+        assert result.port in range(responder.first, responder.first + 200)
+        assert here.resolved == "127.0.0.1"
+        over = await responder.is_over("done")
+        assert (over.need, over.bytes) == (10 * MBIT, pytest.approx(result.transferred, rel=0.1))
+
+
+async def test_transfer_that_has_enough_gives_its_slot_back(tmp_path: Path) -> None:
+    with Responder(tmp_path) as responder:
+        with nothing_left():
+            result, _ = await measure(responder.control(), duration_s=60.0, max_bytes=100_000_000)
+        assert result.goodput
+        over = await responder.is_over("done")
+    assert over.ended - over.began < 30
+
+
+async def test_second_responder_measures_when_the_first_is_gone_or_full(tmp_path: Path) -> None:
+    with Responder(tmp_path / "a") as full, Responder(tmp_path / "b") as free:
+        gone = f"http://127.0.0.1:{free_port()}"
+        urls = (gone, *full.control().urls, *free.control().urls)
+        token = free.control().token
+        async with asyncio.TaskGroup() as group:
+            holding = group.create_task(_hold(full))
+            await until(lambda: full.status()["running"] == 1)
+            result, _ = await measure(Control(urls=urls, token=token), patience_s=1.0)
+            holding.cancel()
+        assert result.port in range(free.first, free.first + 200)
+        await free.is_over("done")
+
+
+async def _hold(responder: Responder) -> None:
+    from fibrewatch_agent.reservation import reserve
+
+    async with reserve(responder.control(), wish(rate=None), box(), 5) as slot:
+        await transfer(slot, seconds=60)
+
+
+async def test_slot_that_is_not_to_be_had_is_the_probes_error() -> None:
+    with nothing_left(), pytest.raises(ProbeError) as caught:
+        await measure(Control(urls=(f"http://127.0.0.1:{free_port()}",)))
+    assert caught.value.error == "refused"
+
+
+def test_box_measures_through_slots_by_its_config(tmp_path: Path) -> None:
+    with Responder(tmp_path / "r", ["paris/cargo/box-01"]) as responder:
+        control = responder.control()
+        config = tmp_path / "agent.toml"
+        config.write_text(
+            f"""
+[agent]
+territory = "paris"
+site = "cargo"
+name = "box-01"
+[broker]
+host = "127.0.0.1"
+[uplinks.fibre]
+rate_down = "40 Mbit/s"
+[targets.dc]
+address = "127.0.0.1"
+role = "responder"
+control = "{control.urls[0]}"
+token = "{control.token}"
+[tests.down]
+probe = "throughput"
+targets = ["dc"]
+every = "1 h"
+params = {{ direction = "down" }}
+"""
+        )
+        command = [sys.executable, "-m", "fibrewatch_agent", "once", "throughput", "--config", str(config)]
+        options = ["direction=down", "duration=1 s", "omit=0 s", "latency=off", "expected=40 Mbit/s"]
+        command += ["--target", "dc", "--json", *(part for option in options for part in ("--param", option))]
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        measurement = json.loads(ended.stdout)
+        assert measurement["outcome"] == "ok", measurement
+        assert measurement["target"] == {"name": "dc", "role": "responder", "address": "127.0.0.1"}
+        assert responder.over()[0].need == 40 * MBIT
