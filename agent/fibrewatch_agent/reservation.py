@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
 import ssl
@@ -136,8 +135,7 @@ class _Desk:
 
     def __init__(self, control: Control, url: str, box: Box) -> None:
         self._control, self.url = control, _url(url)
-        self._box = dataclasses.replace(box, address=self.url.host)
-        self._address = ""
+        self._box, self._address = box, ""
 
     async def ask(self, wish: Wish) -> Granted | Queued:
         """One question.
@@ -193,7 +191,7 @@ class _Desk:
         where = self.url.authority
         try:
             async with asyncio.timeout(limit_s):
-                self._address = await self._box.resolve()
+                self._address = await self._box.resolved_address(self.url.host)
                 return await self._over(Endpoint(self._address, self.url.port, self._box.interface), method, path, body)
         except TimeoutError as e:
             raise ProbeError("timeout", f"{where}: no answer within {limit_s:g} s") from e
