@@ -135,7 +135,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     checks = asyncio.run(examine(arguments.config or DEFAULT_PATH))
     print("\n".join(str(check) for check in checks), flush=True)
-    return OK if all(check.ok for check in checks) else FAILED
+    return FAILED if any(check.fault for check in checks) else OK
 
 
 def _check_config(arguments: argparse.Namespace) -> int:

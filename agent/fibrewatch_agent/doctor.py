@@ -5,31 +5,16 @@ import os
 import shutil
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from fibrewatch.errors import ConfigError
-from fibrewatch_agent import stamps
-from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent import diagnosis_host, diagnosis_names, diagnosis_tools
 from fibrewatch_agent.clock import ClockState, kernel_clock
-from fibrewatch_agent.config import AgentConfig, BrokerConfig, load_config
-from fibrewatch_agent.icmp_socket import open_socket
+from fibrewatch_agent.config import AgentConfig, BrokerConfig, SpoolConfig, load_config
+from fibrewatch_agent.diagnosis import Check
 
 CONNECT_S = 5.0
-
-
-class Check(NamedTuple):
-    """One thing looked at; `remedy` is what to type when it is not ok."""
-
-    name: str
-    ok: bool
-    finding: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        line = f"{'ok  ' if self.ok else 'FAIL'}  {self.name:<12} {self.finding}"
-        return line if self.ok else f"{line}\n      {'':<12} → {self.remedy}"
 
 
 async def examine(path: Path, clock: Callable[[], ClockState] = kernel_clock) -> list[Check]:
@@ -40,10 +25,19 @@ async def examine(path: Path, clock: Callable[[], ClockState] = kernel_clock) ->
     except ConfigError as e:
         config = None
         checks = [Check("config", False, str(e), f"mend it, then: fibrewatch-agent check-config --config {path}")]
-    checks += [_clock(config, clock()), _stamps(), _icmp(), _ipv6(config), _iperf3(config)]
+    checks += [_clock(config, clock()), *diagnosis_host.checks(config), *await diagnosis_tools.checks(config)]
     if config is not None:
-        checks += [_state_dir(config.state_dir), *_interfaces(config), await _broker(config.broker)]
+        checks += [_state_dir(config.state_dir), _disk(config.state_dir, config.spool)]
+        checks += [check async for check in _network(config)]
     return checks
+
+
+async def _network(config: AgentConfig) -> AsyncIterator[Check]:
+    for check in _interfaces(config):
+        yield check
+    for check in await diagnosis_names.checks(config):
+        yield check
+    yield await _broker(config.broker)
 
 
 def _clock(config: AgentConfig | None, clock: ClockState) -> Check:
@@ -54,46 +48,6 @@ def _clock(config: AgentConfig | None, clock: ClockState) -> Check:
     return Check("clock", False, "not synchronised: results stay undated", "timedatectl set-ntp true")
 
 
-def _stamps() -> Check:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        source = stamps.enable(s)
-    finding = {
-        "kernel": "the kernel stamps sending and receiving",
-        "kernel_receive": "the kernel stamps receiving only",
-    }
-    remedy = "uname -r; use a kernel of 5.1 or later: without its stamps a busy box adds to every round trip"
-    return Check("time stamps", source == "kernel", finding.get(source, "none by the kernel"), remedy)
-
-
-def _icmp() -> Check:
-    try:
-        with open_socket(4, None) as s:
-            kind = "datagram" if s.type == socket.SOCK_DGRAM else "raw"
-    except ProbeError as e:
-        remedy = 'sysctl -w net.ipv4.ping_group_range="0 2147483647"'
-        return Check("ICMP", False, e.detail, remedy)
-    return Check("ICMP", True, f"{kind} sockets can be opened")
-
-
-def _ipv6(config: AgentConfig | None) -> Check:
-    needed = [p.key for p in config.plans if p.family == 6 or ":" in (p.address or "")] if config else []
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-            s.connect(("2001:db8::1", 9))  # sends nothing: asks for a route and a source address
-    except OSError as e:
-        finding = f"no route ({e.strerror})" + (f", needed by {', '.join(needed[:3])}" if needed else ", not needed")
-        return Check("IPv6", not needed, finding, "ip -6 route show default; ip -6 addr")
-    return Check("IPv6", True, "there is a route")
-
-
-def _iperf3(config: AgentConfig | None) -> Check:
-    found = shutil.which("iperf3")
-    if found:
-        return Check("iperf3", True, found)
-    needed = config is None or any(plan.probe.name == "throughput" for plan in config.plans)
-    return Check("iperf3", not needed, "not installed" + ("" if needed else ", not needed"), "apt install iperf3")
-
-
 def _state_dir(folder: Path) -> Check:
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         return Check("state", True, f"{folder} is writable")
@@ -101,11 +55,26 @@ def _state_dir(folder: Path) -> Check:
     return Check("state", False, f"{folder} {finding}", f"install -d -o $(id -un) {folder}")
 
 
+def _disk(folder: Path, spool: SpoolConfig) -> Check:
+    """Whether what may wait for the collector has a place; what the spool has taken already counts."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    files = (there.glob("spool.sqlite*") if there == folder else ()) if os.access(there, os.R_OK) else ()
+    free, taken = shutil.disk_usage(there).free, sum(file.stat().st_size for file in files)
+    finding = f"{free / 2**20:,.0f} MiB free at {there}, the spool may take {spool.max_bytes / 2**20:,.0f}"
+    remedy = f"apt-get clean; journalctl --vacuum-size=50M; df -h {there}; or a smaller max_size under [spool]"
+    return Check("disk", free + taken >= spool.max_bytes, finding, remedy)
+
+
 def _interfaces(config: AgentConfig) -> Iterator[Check]:
     present = {name for _, name in socket.if_nameindex()}
     for name in sorted({plan.interface for plan in config.plans if plan.interface}):
-        finding = "is there" if name in present else f"is not there; there are {', '.join(sorted(present))}"
-        yield Check("interface", name in present, f"{name} {finding}", "ip -br link")
+        if name not in present:
+            others = ", ".join(sorted(present))
+            yield Check("interface", False, f"{name} is not there; there are {others}", "ip -br link")
+        elif not diagnosis_host.is_up(name):
+            yield Check("interface", False, f"{name} is down", f"ip link set {name} up")
+        else:
+            yield Check("interface", True, f"{name} is up")
 
 
 async def _broker(broker: BrokerConfig) -> Check:
