@@ -26,7 +26,7 @@ from fibrewatch_collector.web.server import Server
 log = logging.getLogger(__name__)
 
 TICK_S = 2.0
-BINS_EVERY_S = 5.0
+BINS_EVERY_S = 10.0
 SCHEDULES_S = 3.0
 """Retained schedules come right after the subscription; they say how many samples make a minute."""
 TOTALS_EVERY_S = 15.0

@@ -112,7 +112,7 @@ class Exposition:
             self._count(series, run)
         start = run.started_at.timestamp()
         if start > series.start and start <= now + FUTURE_S and UNDATED not in run.reasons:
-            self._advance(box, series, run, now)
+            self._advance(box, series, run, start, now)
         self._stale.add(series)
 
     def _open(self, box: Box, key: SeriesKey, plan: Plan) -> Series | None:
@@ -152,9 +152,8 @@ class Exposition:
             if buckets:
                 histogram.add(buckets)
 
-    def _advance(self, box: Box, series: Series, run: AnyMeasurement, now: float) -> None:
-        """Makes this run the newest of its series."""
-        start = run.started_at.timestamp()
+    def _advance(self, box: Box, series: Series, run: AnyMeasurement, start: float, now: float) -> None:
+        """Makes this run, begun at `start`, the newest of its series."""
         series.every_s = self._period(box, series, start, run)
         series.start, series.end = start, start + max(run.duration_s, 0.0)
         peer = run.target.peer if run.target else None

@@ -67,12 +67,11 @@ class Histogram:
 
     def add(self, buckets: Mapping[int, int]) -> None:
         """Adds a sketch's samples, each taken as its bucket's middle (1 % off at most)."""
-        places, values, counts = self._bounds.places, self._bounds.values, self.counts
-        for bucket, count in buckets.items():
-            at = min(max(bucket, sketch.MIN_INDEX), sketch.MAX_INDEX) - sketch.MIN_INDEX
-            if count > 0:
-                counts[places[at]] += count
-                self.sum += values[at] * count
+        places, values, counts, total = self._bounds.places, self._bounds.values, self.counts, self.sum
+        for bucket, count in buckets.items():  # admission has refused indices that are none, and negative counts
+            counts[places[bucket]] += count
+            total += values[bucket] * count
+        self.sum = total
 
 
 class Bounds:
@@ -80,8 +79,8 @@ class Bounds:
 
     def __init__(self, upper: Iterable[float]) -> None:
         self.upper = tuple(upper)
-        self.values = [sketch.value(i) for i in range(sketch.MIN_INDEX, sketch.MAX_INDEX + 1)]
-        self.places = [sum(bound < value for bound in self.upper) for value in self.values]
+        self.values = {i: sketch.value(i) for i in range(sketch.MIN_INDEX, sketch.MAX_INDEX + 1)}
+        self.places = {i: sum(bound < value for bound in self.upper) for i, value in self.values.items()}
 
 
 class HistogramFamily(Family):

@@ -130,8 +130,6 @@ class Hub:
         now, listening = self.now(), self.listening_since
         self.exposition.expire(now)
         self.states = self.tracker.evaluate(now, listening)
-        self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
-        self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
         levels = self.own.levels
         levels.series = self.exposition.series()
         levels.expired_series, levels.refused_series = self.exposition.expired, self.exposition.refused
@@ -153,6 +151,8 @@ class Hub:
 
     def metrics(self) -> Iterator[bytes]:
         """The text format, a family or two at a time: a family of a big fleet has megabytes."""
+        self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
+        self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
         for owner in (self._sites, self._agents, self.exposition):
             for family in owner.families():
                 if text := family.text():

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from fibrewatch import wire
 from fibrewatch.errors import StoreError, WireError
-from fibrewatch.results import PROBES
 from fibrewatch.wire import Ack, AgentId, CollectorStatus, Inventory, Status
 from fibrewatch_collector import admission
 from fibrewatch_collector.acks import PendingAcks
@@ -239,9 +238,6 @@ class Ingest:
 
     def _offer(self, delivery: Delivery) -> None:
         self.stats.received += len(delivery.arrivals)
-        for arrival in delivery.arrivals:
-            if arrival.measurement is not None and arrival.measurement.probe not in PROBES:
-                self.stats.unknown_probes += 1
         if not self.writer.offer(delivery):
             self.stats.dropped += len(delivery.arrivals)
             log.debug("agent=%s: no room for %d measurements", delivery.agent, len(delivery.arrivals))

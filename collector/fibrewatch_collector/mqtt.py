@@ -21,6 +21,9 @@ _NEVER = -2
 _REFUSED = 0x80  # MQTT 3.1.1 §3.9.3
 _TIMEOUT_S = 10.0
 _FAREWELL_S = 2.0
+GULP_S = 0.05
+"""So long the socket is left alone after messages came, so that more come at once: to wake up for each costs more than
+reading it. What fills gmqtt's buffer meanwhile is read at once all the same."""
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # it reports each lost connection as several errors; we do once
 
 
@@ -43,6 +46,7 @@ class Connection:
         self._client, self._sink = client, on_message
         self._over: asyncio.Future[Any] = loop.create_future()
         self._granted: asyncio.Future[Any] = loop.create_future()
+        self._loop, self._resting = loop, False
         client.on_message, client.on_disconnect, client.on_subscribe = self._on_message, self._on_end, self._on_granted
 
     async def subscribe(self, filters: Sequence[tuple[str, int]]) -> None:
@@ -83,6 +87,20 @@ class Connection:
             self._sink(topic, payload)
         except Exception as e:  # a fault of ours must end the process, not gmqtt's reading task unseen
             self._end(e)
+        if not self._resting:
+            self._resting = True
+            self._transport.pause_reading()
+            self._loop.call_later(GULP_S, self._read_on)
+
+    def _read_on(self) -> None:
+        self._resting = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        transport: asyncio.Transport = self._client._connection._transport  # it has no public way to it
+        return transport
 
     def _on_end(self, client: gmqtt.Client, packet: bytes, exc: Exception | None = None) -> None:
         self._end(LinkError("connection lost"))

@@ -48,7 +48,8 @@ def _getter(fields: list[Field]) -> Callable[[Any], tuple[Any, ...]]:
     names = [field.name for field in fields]
     if len(names) > 1:
         return attrgetter(*names)
-    return lambda result: tuple(getattr(result, name) for name in names)
+    only = attrgetter(*names) if names else None  # of one name it gives no tuple
+    return lambda result: (only(result),) if only else ()
 
 
 class Latest(NamedTuple):

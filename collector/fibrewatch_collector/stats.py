@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fibrewatch.results import PROBES
 from fibrewatch_collector.store import Committed
 
 State = Literal["online", "degraded", "offline"]
@@ -53,6 +54,7 @@ class Stats:
         self.commits += 1
         self.commit_seconds += seconds
         self.stored += len(done.stored)
+        self.unknown_probes += sum(measurement.probe not in PROBES for _, measurement in done.stored)
         self.duplicates += done.duplicates
         self.conflicts += done.conflicts
         self.lost += done.lost

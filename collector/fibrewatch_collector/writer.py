@@ -99,12 +99,11 @@ class Writer:
 
     def offer(self, delivery: Delivery) -> bool:
         """Takes a batch to write soon; False when there is no room for it."""
-        size = sum(len(arrival.raw) for arrival in delivery.arrivals)
         with self._changed:
-            if self._closing or not self._has_room(delivery, size):
+            if self._closing or not self._has_room(delivery):
                 return False
             self._deliveries.append(delivery)
-            self._account(delivery, size, 1)
+            self._account(delivery, 1)
             before, self._waiting = self._waiting, self._waiting + len(delivery.arrivals)
             # The thread sleeps until the first of a group, and then until the group is full or due.
             if len(self._deliveries) == 1 or before < GROUP <= self._waiting:
@@ -122,16 +121,16 @@ class Writer:
                 self._changed.notify()
         return future
 
-    def _has_room(self, delivery: Delivery, size: int) -> bool:
+    def _has_room(self, delivery: Delivery) -> bool:
         return (
             self._measurements + len(delivery.arrivals) <= self._bounds.measurements
-            and self._bytes + size <= self._bounds.size_bytes
+            and self._bytes + delivery.size <= self._bounds.size_bytes
             and self._batches[delivery.agent] < self._bounds.agent_batches
         )
 
-    def _account(self, delivery: Delivery, size: int, sign: int) -> None:
+    def _account(self, delivery: Delivery, sign: int) -> None:
         self._measurements += sign * len(delivery.arrivals)
-        self._bytes += sign * size
+        self._bytes += sign * delivery.size
         self._batches[delivery.agent] += sign
         if not self._batches[delivery.agent]:
             del self._batches[delivery.agent]
@@ -195,7 +194,7 @@ class Writer:
                 break
         with self._changed:
             for delivery in group:
-                self._account(delivery, sum(len(arrival.raw) for arrival in delivery.arrivals), -1)
+                self._account(delivery, -1)
 
     def _commit(self, group: Sequence[Delivery]) -> StoreError | None:
         started = time.perf_counter()

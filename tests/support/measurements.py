@@ -63,7 +63,7 @@ def delivery(
     *arrivals: Arrival, oldest: int = 1, agent: AgentId = AGENT, stream: str = STREAM, at: float = RECEIVED
 ) -> Delivery:
     """A batch of them."""
-    return Delivery(agent, stream, oldest, at, arrivals)
+    return Delivery(agent, stream, oldest, at, arrivals, sum(len(arrival.raw) for arrival in arrivals))
 
 
 def batch(raws: Sequence[bytes], first: int = 1, oldest: int = 1, stream: str = STREAM) -> bytes:

@@ -70,12 +70,10 @@ class Backlog:
 
     def mark(self, agent: AgentId, run: AnyMeasurement) -> None:
         """A window came in: its minute is to be judged, again if need be."""
-        inventory = self._inventory()
-        uplink = inventory.uplink_of(agent, run.interface)
+        uplink = self._inventory().uplink_of(agent, run.interface)
         if uplink is None or bins.samples(run) is None:
             return
-        minute = bins.minute_of(run.started_at.timestamp())
-        site = (agent.territory, agent.site)
+        minute, site = bins.minute_of(run.started_at.timestamp()), agent[:2]
         self._begin((*site, uplink), minute)
         self._work.judge.setdefault(minute, set()).add(site)
 

@@ -56,6 +56,11 @@ class _Box:
     told_back: dict[str, float] = field(default_factory=dict)
     windows: dict[ViewKey, _Window] = field(default_factory=dict)
 
+    def hear(self, at: float) -> None:
+        """It sent something."""
+        if self.heard_at is None or at > self.heard_at:
+            self.heard_at = at
+
     def period_s(self) -> float:
         """The length of its windows, as scheduled or as seen."""
         return self.scheduled_s or max((each.length_s for each in self.windows.values()), default=WINDOW_S)
@@ -99,11 +104,6 @@ class Tracker:
 
     # ---- what the boxes say
 
-    def hear(self, agent: AgentId, at: float) -> None:
-        """A box sent something, whatever it was."""
-        if (box := self._boxes.get(agent)) is not None:
-            box.heard_at = max(at, box.heard_at or at)
-
     def set_schedule(self, agent: AgentId, schedule: Schedule) -> None:
         """Notes how long a box's windows are, and forgets what it no longer measures."""
         box = self._boxes.get(agent)
@@ -122,7 +122,7 @@ class Tracker:
         box.online = status.state == "online"
         if not box.online:
             return
-        self.hear(agent, now)
+        box.hear(now)
         at = status.at.timestamp() if status.at is not None else now
         measured = {key[0] for key in box.windows}
         box.told_back |= dict.fromkeys((box.told_lost.keys() & measured) - set(status.lost_targets), at)
@@ -134,7 +134,7 @@ class Tracker:
         box = self._boxes.get(agent)
         if box is None:
             return
-        self.hear(agent, received_at)
+        box.hear(received_at)
         samples = bins.samples(run)
         if run.target is None or samples is None:
             return

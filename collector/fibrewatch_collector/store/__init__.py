@@ -30,6 +30,7 @@ class Delivery(Struct, frozen=True):
     Attributes:
         stream: "" for a payload of which not even stream and number are known: its arrivals, refused, are set aside.
         oldest: 0 for what was imported: it says nothing about which numbers of the stream are settled or lost.
+        size: Bytes that it came in: what it holds of memory while it waits.
     """
 
     agent: AgentId
@@ -37,6 +38,7 @@ class Delivery(Struct, frozen=True):
     oldest: int
     received_at: float
     arrivals: Sequence[Arrival]
+    size: int = 0
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@ Used by the one connection that writes. After a rollback, or when another proces
 
 import json
 import sqlite3
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,25 +21,18 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(OrderedDict[K, V], Generic[K, V]):
-    """A dict that forgets what was put in first once it holds `limit` entries; `refresh` makes one young again."""
+class Cache(dict[K, V], Generic[K, V]):
+    """A dict that begins anew once it holds `limit` entries: boxes come round in turn, none is worth keeping longer."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
 
-    def refresh(self, key: K) -> V | None:
-        """The value, kept for longer; None if it isn't there."""
-        found = self.get(key)
-        if found is not None:
-            self.move_to_end(key)
-        return found
-
     def put(self, key: K, value: V) -> V:
         """Adds a value."""
+        if len(self) >= self._limit:
+            self.clear()
         self[key] = value
-        if len(self) > self._limit:
-            self.popitem(last=False)
         return value
 
 
@@ -78,10 +70,10 @@ class Catalogue:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._agents: Recent[AgentId, int] = Recent(_CACHED)
-        self._streams: Recent[tuple[int, str], StreamState] = Recent(_CACHED)
-        self._series: Recent[SeriesKey, Series] = Recent(_CACHED)
-        self._series_counts: Recent[int, int] = Recent(_CACHED)
+        self._agents: Cache[AgentId, int] = Cache(_CACHED)
+        self._streams: Cache[tuple[int, str], StreamState] = Cache(_CACHED)
+        self._series: Cache[SeriesKey, Series] = Cache(_CACHED)
+        self._series_counts: Cache[int, int] = Cache(_CACHED)
 
     def forget(self) -> None:
         """Empties the caches."""
@@ -92,7 +84,7 @@ class Catalogue:
 
     def agent(self, agent: AgentId) -> int:
         """The agent's row; made if it is new."""
-        return self._agents.refresh(agent) or self._agents.put(agent, self._agent_row(agent))
+        return self._agents.get(agent) or self._agents.put(agent, self._agent_row(agent))
 
     def _agent_row(self, agent: AgentId) -> int:
         found = self._db.execute("SELECT id FROM agent WHERE territory=? AND site=? AND agent=?", agent).fetchone()
@@ -105,7 +97,7 @@ class Catalogue:
     def stream(self, agent_row: int, name: str) -> StreamState:
         """What is settled of a stream; a new one is written at once."""
         key = (agent_row, name)
-        return self._streams.refresh(key) or self._streams.put(key, self._load_stream(agent_row, name))
+        return self._streams.get(key) or self._streams.put(key, self._load_stream(agent_row, name))
 
     def _load_stream(self, agent_row: int, name: str) -> StreamState:
         found = self._db.execute(
@@ -122,7 +114,10 @@ class Catalogue:
     def series(self, agent_row: int, measurement: AnyMeasurement) -> Series | None:
         """The series of a measurement; None when its agent has too many already."""
         key = series_key(agent_row, measurement)
-        found = self._series.refresh(key) or self._load_series(key) or self._new_series(key)
+        known = self._series.get(key)
+        if known is not None:
+            return known
+        found = self._load_series(key) or self._new_series(key)
         return self._series.put(key, found) if found is not None else None
 
     def _load_series(self, key: SeriesKey) -> Series | None:
@@ -136,7 +131,7 @@ class Catalogue:
 
     def _new_series(self, key: SeriesKey) -> Series | None:
         agent_row = key[0]
-        count = self._series_counts.refresh(agent_row)
+        count = self._series_counts.get(agent_row)
         if count is None:
             (count,) = self._db.execute("SELECT count(*) FROM series WHERE agent=?", (agent_row,)).fetchone()
         if count >= MAX_SERIES:
