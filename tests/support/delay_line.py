@@ -36,7 +36,7 @@ class DelayedLine:
             run("ip", "link", "add", *pair, "netns", self.between.name)
             end.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
             end.run("ip", "link", "set", "eth0", "up")
-            self.between.run("ip", "link", "set", interface, "up")
+            self.between.run("ip", "link", "set", "dev", interface, "up")
             end.run("ethtool", "-K", "eth0", "tx", "off")  # or a frame has half a checksum when it is read here
         argv = [sys.executable, "-m", "tests.support.delay_line", str(delay_s)]
         self.process = self.between.popen(argv, cwd=ROOT, stdout=subprocess.PIPE)

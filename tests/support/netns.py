@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 
 _numbers = itertools.count()
+_TAKE_A_NAMESPACE = {"ip", "tc"}
 
 
 def run(*argv: str) -> str:
@@ -27,6 +28,8 @@ class Namespace:
 
     def run(self, *argv: str) -> str:
         """Runs a command inside and returns its output."""
+        if argv[0] in _TAKE_A_NAMESPACE:
+            return run(argv[0], "-n", self.name, *argv[1:])  # half as many processes
         return run(*self.exec(*argv))
 
     def popen(self, argv: Sequence[str], **kwargs: object) -> "subprocess.Popen[bytes]":
