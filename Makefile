@@ -16,6 +16,11 @@ lab:
 	@deploy/set-up test
 	@tests/run -q -n 2 --dist worksteal tests/lab
 
+# docs/truth.md: every probe against lines whose truth is known, measured anew on this machine.
+truth:
+	@deploy/set-up test
+	@tests/run --python -m tests.lab.truth
+
 check:
 	@deploy/set-up test
 	@.venv/bin/ruff check --quiet .

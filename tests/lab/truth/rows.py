@@ -1,0 +1,136 @@
+"""A row of the table of truth: what is true, what was measured, and whether the difference is allowed."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+P50_S, P99_S = 20e-6, 100e-6
+"""By how much a delay may be wrong at the median, and at the 99th percentile."""
+
+
+class Row(NamedTuple):
+    """One comparison, written for people."""
+
+    what: str
+    true: str
+    measured: str
+    error: str
+    criterion: str
+    passed: bool
+
+
+class Section(NamedTuple):
+    """Rows of one kind, and where their truth comes from."""
+
+    title: str
+    text: str
+    rows: list[Row]
+
+
+def delay(what: str, true_s: float, measured_s: float | None, *, within_s: float = P50_S) -> Row:
+    """A time that has to be right."""
+    if measured_s is None:
+        return Row(what, ms(true_s), "not measured", "–", f"≤ {us(within_s)}", passed=False)
+    off = measured_s - true_s
+    return Row(what, ms(true_s), ms(measured_s), us(off, sign=True), f"≤ {us(within_s)}", abs(off) <= within_s)
+
+
+def errors(what: str, true_s: float, off: Sequence[float]) -> Row:
+    """Each packet's own difference from what the wire shows of it."""
+    p50, p99 = quantile(off, 0.5), quantile(off, 0.99)
+    measured = f"{len(off)} packets"
+    error = f"p50 {us(p50)}, p99 {us(p99)}"
+    limits = f"p50 ≤ {us(P50_S)}, p99 ≤ {us(P99_S)}"
+    return Row(what, f"{ms(true_s)}, each by its capture", measured, error, limits, p50 <= P50_S and p99 <= P99_S)
+
+
+def drawn(what: str, wire_s: float, measured_s: float | None, expected_s: float, bounds_s: tuple[float, float]) -> Row:
+    """A figure of delays drawn at random: it has to be the wire's, and the wire's where such draws fall."""
+    low, high = bounds_s
+    true = f"{ms(wire_s)}; drawn from {ms(expected_s)}"
+    criterion = f"≤ {us(P50_S)}; {ms(low)} – {ms(high)}"
+    if measured_s is None:
+        return Row(what, true, "not measured", "–", criterion, passed=False)
+    off = measured_s - wire_s
+    passed = abs(off) <= P50_S and low <= wire_s <= high
+    return Row(what, true, ms(measured_s), us(off, sign=True), criterion, passed)
+
+
+def count(what: str, true: int, measured: int | None) -> Row:
+    """A number that has to be exact."""
+    off = "–" if measured is None else f"{measured - true:+d}"
+    return Row(
+        what, f"{true:,}", "not measured" if measured is None else f"{measured:,}", off, "exact", true == measured
+    )
+
+
+def same(what: str, true: object, measured: object) -> Row:
+    """Something that is no number."""
+    return Row(what, str(true), str(measured), "–", "the same", true == measured)
+
+
+def near(what: str, true: float, measured: float, within: float) -> Row:
+    """A figure without a unit."""
+    off = measured - true
+    return Row(what, f"{true:.3f}", f"{measured:.3f}", f"{off:+.3f}", f"≤ {within}", abs(off) <= within)
+
+
+def ratio(what: str, true: float, measured: float, within: float, unit: str) -> Row:
+    """A figure that may be wrong by a share of itself."""
+    off = measured / true - 1
+    return Row(
+        what, f"{true:.2f} {unit}", f"{measured:.2f} {unit}", f"{off:+.2%}", f"≤ {within:.1%}", abs(off) <= within
+    )
+
+
+def loss(what: str, p: float, sent: int, on_the_wire: int, measured: int | None) -> Row:
+    """Exactly what the wire lost; and that, so many out of so many, is what the line's ratio lets expect."""
+    low, high = wilson(on_the_wire, sent, Z_999)
+    shown = "not measured" if measured is None else f"{measured:,} = {measured / sent:.3%}"
+    return Row(
+        what,
+        f"{on_the_wire:,} of {sent:,}; line {p:.1%}",
+        shown,
+        "–" if measured is None else f"{measured - on_the_wire:+d}",
+        f"exact; {p:.1%} in {low:.3%} – {high:.3%}",
+        measured == on_the_wire and low - 1e-12 <= p <= high,
+    )
+
+
+Z_999 = 3.2905
+"""Half the width of 99.9 % of a normal distribution: of a thousand true rows one falls outside."""
+
+
+def wilson(k: int, n: int, z: float) -> tuple[float, float]:
+    """Wilson's interval of a binomial proportion."""
+    p, zz = k / n, z * z / n
+    middle, half = p + zz / 2, z * math.sqrt(p * (1 - p) / n + zz / (4 * n))
+    return (middle - half) / (1 + zz), (middle + half) / (1 + zz)
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """The q-quantile of some values: the smallest v with F(v) ≥ q."""
+    return sorted(values)[max(0, math.ceil(q * len(values)) - 1)]
+
+
+def ms(value_s: float) -> str:
+    """Milliseconds to the microsecond."""
+    return f"{value_s * 1e3:.3f} ms"
+
+
+def us(value_s: float, *, sign: bool = False) -> str:
+    """Microseconds to a tenth, where that says something."""
+    micro = value_s * 1e6
+    digits = 0 if abs(micro) >= 100 or micro == round(micro) else 1
+    return f"{micro:{'+' if sign else ''}.{digits}f} µs"
+
+
+_HEAD = ("| what | true | measured | error | criterion | |", "|---|---|---|---|---|---|")
+
+
+def markdown(section: Section) -> str:
+    """Heading, text and table."""
+    lines = [f"## {section.title}", "", section.text, "", *_HEAD]
+    for row in section.rows:
+        lines.append(f"| {' | '.join(row[:5])} | {'pass' if row.passed else '**FAIL**'} |")
+    return "\n".join(lines) + "\n"
