@@ -58,6 +58,11 @@ class Child(asyncio.SubprocessProtocol):
             raise RuntimeError("the child was not started")
         return self._transport
 
+    @property
+    def ended(self) -> bool:
+        """It has ended, and all its output is here."""
+        return self._gone.done()
+
     def send(self, number: signal.Signals) -> None:
         """Sends a signal unless it has ended.
 
