@@ -21,6 +21,7 @@ from fibrewatch_agent.config import AgentConfig, load_config
 from fibrewatch_agent.heavy import Heavy
 from fibrewatch_agent.icmp import IcmpSockets
 from fibrewatch_agent.interfaces import inventory
+from fibrewatch_agent.line_keeper import LineKeeper
 from fibrewatch_agent.runner import LostTargets, Runner
 from fibrewatch_agent.scheduler import Scheduler
 from fibrewatch_agent.sdnotify import Notifier
@@ -58,7 +59,9 @@ class App:
         self._observer, self._icmp = Observer(), IcmpSockets()
         self._seen = self._observer.snapshot()
         self._lost = LostTargets(self._status_changed)
-        self._heavy = Heavy(self._config.uplinks)
+        self._budget_news = asyncio.Event()
+        self._heavy = Heavy(folder=state_dir, tell=self._budget_news.set)
+        self._heavy.adopt(self._config)
         self._runner = Runner(
             agent=str(self._config.agent),
             boot=self._boot,
@@ -70,6 +73,7 @@ class App:
             heavy=self._heavy,
         )
         self._scheduler = Scheduler(self._runner, str(self._config.agent))
+        self._keeper = LineKeeper(self._heavy, self._runner, self._scheduler.alone, lambda: self._config)
 
     async def run(self) -> None:
         """Measures until SIGTERM or SIGINT, then closes what runs, flushes and returns."""
@@ -82,6 +86,7 @@ class App:
                 tasks.create_task(self._run_tests(), name="scheduler")
                 tasks.create_task(self._run_uplink(), name="uplink")
                 tasks.create_task(self._watch.run(self._spool, self._stopping), name="clock")
+                tasks.create_task(self._keeper.run(self._stopping, self._budget_news), name="lines")
                 tasks.create_task(self._notifier.feed_watchdog(self._stopping), name="watchdog")
                 log.info("running agent=%s tests=%d version=%s", self._config.agent, self._tests, __version__)
                 self._notifier.ready(f"{self._tests} tests")
@@ -118,7 +123,7 @@ class App:
     def _adopt(self, fresh: AgentConfig) -> None:
         before, self._config, self._config_error = self._config, fresh, None
         self._watch.config = fresh.clock
-        self._heavy.uplinks = fresh.uplinks
+        self._heavy.adopt(fresh)
         self._scheduler.apply(fresh.plans)
         if fresh.broker != before.broker:
             self._uplink_stop.set()  # it starts again with the new settings

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import ipaddress
+import math
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,6 +60,9 @@ class Box:
         control: Where slots are had, when the target has a control API.
         turn: The run's hold on the box, for a heavy test.
         aside: Entered while a run waits for others: its deadline stands still, and other heavy tests may run.
+        near: Set by a heavy test when its turn has come: traffic will flow in a moment.
+        enough: Set while a heavy test runs when it should end early and report what it has.
+        flow: When its traffic began and ended, by the monotonic clock; the end is infinite while it flows.
         memory: What one test against one target keeps from run to run; gone when the agent ends.
     """
 
@@ -72,6 +77,9 @@ class Box:
     window: Window | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     report_target: Callable[[bool], None] = lambda lost: None
+    near: asyncio.Event = field(default_factory=asyncio.Event)
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+    flow: tuple[float, float] | None = None
     memory: dict[str, Any] = field(default_factory=dict)
     control: Control | None = None
     turn: "Turn | None" = None
@@ -114,6 +122,17 @@ class Box:
             self.verdict = verdict
         if reason not in self.reasons:
             self.reasons.append(reason)
+
+
+@contextmanager
+def flowing(box: Box) -> Iterator[None]:
+    """Notes from when to when the traffic of a heavy test flows; the newest stretch counts."""
+    began = time.monotonic()
+    box.flow = (began, math.inf)
+    try:
+        yield
+    finally:
+        box.flow = (began, time.monotonic())
 
 
 def _numeric(address: str, wanted: Literal[4, 6] | None) -> Literal[4, 6] | None:

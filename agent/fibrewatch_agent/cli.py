@@ -1,4 +1,4 @@
-"""The command line of the box: `fibrewatch-agent run|once|doctor|check-config|responder`.
+"""The command line of the box: `fibrewatch-agent run|once|doctor|calibrate|check-config|responder`.
 
 Errors are one line on standard error and exit status 2; `once` and `doctor` end with 1 when what they looked at failed.
 """
@@ -50,6 +50,7 @@ def _commands() -> Commands:
     commands.add("run", _run, "measure and publish until told to stop")
     _add_once_options(commands.add("once", _once, "run one probe now and print its measurement"))
     commands.add("doctor", _doctor, "say what this box can't measure, and what to type to mend it")
+    commands.add("calibrate", _calibrate, "measure what the box itself can move, and keep it")
     commands.add("check-config", _check_config, "check the config file, and print what its tests send")
     _add_responder_options(commands.add("responder", _responder, "be the far end that boxes measure against"))
     return commands
@@ -113,7 +114,7 @@ def _leave(status: int) -> NoReturn:
 
 
 def _once(arguments: argparse.Namespace) -> int:
-    from fibrewatch_agent.once import Request, describe, measure, prepare
+    from fibrewatch_agent.once import Request, describe, lines, measure, prepare
 
     request = Request(
         probe=arguments.probe,
@@ -125,7 +126,7 @@ def _once(arguments: argparse.Namespace) -> int:
         window=arguments.window,
     )
     plan, agent, window_s = prepare(request)
-    measurement = asyncio.run(measure(plan, agent, window_s))
+    measurement = asyncio.run(measure(plan, agent, window_s, lines(request)))
     print(wire.encode(measurement).decode() if arguments.json else describe(measurement), flush=True)
     return OK if measurement.outcome == "ok" else FAILED
 
@@ -138,15 +139,31 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return FAILED if any(check.fault for check in checks) else OK
 
 
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.calibrate import calibrate
+    from fibrewatch_agent.once import describe
+
+    config = load_config(arguments.config or DEFAULT_PATH)
+    measurements = asyncio.run(calibrate(config))
+    print("\n".join(describe(measurement) for measurement in measurements), flush=True)
+    return OK if all(measurement.outcome == "ok" for measurement in measurements) else FAILED
+
+
 def _check_config(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.budget_lines import budgets
+    from fibrewatch_agent.ceilings import load, never_proved
     from fibrewatch_agent.traffic_table import table
 
     path = arguments.config or DEFAULT_PATH
     config = load_config(path)
+    for place, problem in never_proved(config.uplinks, load(config.state_dir)):
+        raise ConfigError(str(path), place, problem)
     files = "".join(f", {each}" for each in config.fragments)
     print(f"{path}{files}: ok: {config.agent}, {len(config.plans)} tests against {len(config.targets)} targets")
     if config.plans:
         print(f"\n{table(config.plans)}", flush=True)
+    for line in budgets(config):
+        print(line, flush=True)
     return OK
 
 

@@ -223,6 +223,10 @@ class _Checker:
         _merged("tests", ((checker, tables.tests) for checker, tables in sources))
         who = parsed.agent
         me = AgentId(who.territory, who.site, who.name)
+        for name, line in parsed.uplinks.items():
+            if line.calibrate_against is not None and line.calibrate_against not in targets:
+                problem = f"{line.calibrate_against!r}: no such target{nearest(line.calibrate_against, targets)}"
+                self._fail(f"uplinks.{name}.calibrate_against", problem)
         if len(targets) > MAX_TARGETS:
             self._fail("targets", f"{len(targets)} targets, {MAX_TARGETS} at most")
         plans: list[Plan] = []

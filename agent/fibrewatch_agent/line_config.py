@@ -52,6 +52,7 @@ class LineConfig(Struct, frozen=True, kw_only=True):
         link_speed: What `interface` must negotiate; unless set, as much as was contracted.
         tenants_above: From which rate on others' traffic makes a test wait; 5 % of the contracted rate unless set.
         monthly_bytes: What the box may move over it in a calendar month, both directions, all headers counted.
+        calibrate_against: A target that stands on the site's own network; unless set the box calibrates against itself.
     """
 
     interface: str | None = None
@@ -61,6 +62,7 @@ class LineConfig(Struct, frozen=True, kw_only=True):
     tenants_above: Annotated[Rate, Meta(gt=0)] | None = None
     monthly_bytes: Annotated[Size, Meta(ge=10**6)] | None = field(default=None, name="monthly_budget")
     router: RouterConfig | None = None
+    calibrate_against: str | None = None
 
     @property
     def expected_link(self) -> float | None:

@@ -27,8 +27,10 @@ from fibrewatch_agent.config import (
     valid_label,
 )
 from fibrewatch_agent.control_config import control_of
+from fibrewatch_agent.heavy import Heavy
+from fibrewatch_agent.line_config import Lines
 from fibrewatch_agent.runner import Runner
-from fibrewatch_agent.tables import Control
+from fibrewatch_agent.tables import Control, ScheduleConfig
 
 TEST = "once"
 NOBODY = "local/local/local"
@@ -52,7 +54,7 @@ class Request(Struct, frozen=True, kw_only=True):
     window: str = "5 s"
 
 
-async def measure(plan: Plan, agent: str, window_s: float) -> AnyMeasurement:
+async def measure(plan: Plan, agent: str, window_s: float, heavy: Heavy | None = None) -> AnyMeasurement:
     """Runs the plan once; nothing is stored or published."""
     from fibrewatch_agent.icmp import IcmpSockets
 
@@ -63,7 +65,8 @@ async def measure(plan: Plan, agent: str, window_s: float) -> AnyMeasurement:
     now = time.time()
     window = Window(now, now + window_s) if plan.probe.mode == "window" else None
     try:
-        return await Runner(agent=agent, boot=boot_id(), icmp=icmp, observer=Observer(), store=store).run(plan, window)
+        runner = Runner(agent=agent, boot=boot_id(), icmp=icmp, observer=Observer(), store=store, heavy=heavy)
+        return await runner.run(plan, window)
     finally:
         icmp.close()
 
@@ -81,6 +84,8 @@ def prepare(request: Request) -> tuple[Plan, str, float]:
     if request.interface is not None and not valid_interface(request.interface):
         raise ConfigError("", "--interface", f"{request.interface!r} is not an interface's name")
     target, address = _target(request.target, config)
+    lines = Lines(config.uplinks if config else {}, ScheduleConfig())
+    uplink, interface = lines.of_test(None, request.interface, heavy=probe.mode == "exclusive")
     plan = Plan(
         test=TEST,
         probe=probe,
@@ -88,11 +93,22 @@ def prepare(request: Request) -> tuple[Plan, str, float]:
         every_s=0.0,
         target=target,
         address=address,
-        interface=request.interface,
+        interface=interface,
         family=request.family,
         control=_control(request.target, config),
+        uplink=uplink,
     )
     return plan, str(config.agent) if config else NOBODY, _window_s(request.window)
+
+
+def lines(request: Request) -> Heavy:
+    """What the config says of the lines, and what the agent has learnt of them; nothing is written."""
+    config = _config(request.config)
+    if config is None:
+        return Heavy()
+    heavy = Heavy(folder=config.state_dir, keeps=False)
+    heavy.adopt(config)
+    return heavy
 
 
 def _config(path: Path | None) -> AgentConfig | None:

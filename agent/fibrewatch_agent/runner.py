@@ -13,11 +13,12 @@ import msgspec
 from fibrewatch import wire
 from fibrewatch.errors import WireError
 from fibrewatch.measurement import AnyMeasurement, Conditions, Error, Measurement, Outcome
+from fibrewatch.results import PROBES
 from fibrewatch_agent.box import Box, ProbeError, Window
 from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.conditions import UNDER_VOLTAGE, Observer, Snapshot, between
 from fibrewatch_agent.config import Plan
-from fibrewatch_agent.heavy import Heavy
+from fibrewatch_agent.heavy import Heavy, Hold
 from fibrewatch_agent.probes import probe_function
 from fibrewatch_agent.turn import Turn
 
@@ -151,13 +152,28 @@ class Runner:
         if plan.probe.mode != "exclusive":
             return await self._attempt(plan, box, limit_s), between(before, self._observe(box))
         async with self._heavy.around(plan, box) as watch:
-            ending = await self._attempt(plan, box, limit_s)
+            ending = await self._attempt(self._heavy.shortened(plan), box, limit_s)
         result, conditions = watch.conclude(ending.result, between(before, self._observe(box)))
         return ending._replace(result=result), conditions
 
-    async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
-        """Reports a slot (UTC seconds) that no run could use."""
+    async def hold(self, plan: Plan) -> Hold | None:
+        """Why a heavy test should not start now; None when it may."""
+        return await self._heavy.hold(plan, self._box(plan, None, self.stopping), self._agent)
+
+    async def learn(self, plan: Plan) -> None:
+        """Looks at a heavy test's line while nothing heavy runs."""
+        await self._heavy.look(plan, self._box(plan, None, self.stopping))
+
+    async def note(self, probe: str, test: str, interface: str | None, result: msgspec.Struct) -> None:
+        """Keeps what the agent says itself, of this moment."""
+        plan = Plan(test=test, probe=PROBES[probe], params=None, every_s=0.0, interface=interface)
+        box, start = self._box(plan, None, self.stopping), self._start(None)
+        await self._keep(self._measurement(plan, box, start, _Ending("ok", result=result), Conditions()), start)
+
+    async def skip(self, plan: Plan, at: float, detail: str, reason: str | None = None) -> AnyMeasurement:
+        """Reports a slot (UTC seconds) that no run could use, or should."""
         box = self._box(plan, None, self.stopping)
+        box.reasons += [reason] if reason else []
         start, ending = self._start(at), _Ending("skipped", "busy", detail)
         return await self._keep(self._measurement(plan, box, start, ending, Conditions()), start)
 

@@ -10,6 +10,7 @@ from fibrewatch import schedule
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch_agent.box import Window
 from fibrewatch_agent.config import Plan
+from fibrewatch_agent.heavy import Hold
 from fibrewatch_agent.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -44,19 +45,26 @@ class Runs(Protocol):
     ) -> AnyMeasurement:
         """Measures once and keeps what came of it; a heavy test has its turn."""
 
-    async def skip(self, plan: Plan, at: float, detail: str) -> AnyMeasurement:
-        """Reports a slot that could not be used."""
+    async def hold(self, plan: Plan) -> Hold | None:
+        """Why a heavy test should not start now; None when it may."""
+
+    async def skip(self, plan: Plan, at: float, detail: str, reason: str | None = None) -> AnyMeasurement:
+        """Reports a slot that could not be used, or was not on purpose."""
 
     def forget(self, plan: Plan) -> None:
         """The plan is no longer run."""
 
 
 class Scheduler:
-    """Runs plans until told to stop; `apply` changes them while the unchanged ones go on undisturbed."""
+    """Runs plans until told to stop; `apply` changes them while the unchanged ones go on undisturbed.
+
+    Attributes:
+        alone: Held by whatever must have the box to itself.
+    """
 
     def __init__(self, runner: Runs, agent: str, *, utc: Callable[[], float] = time.time) -> None:
         self._runner, self._agent, self._utc = runner, agent, utc
-        self._exclusive = asyncio.Lock()
+        self.alone = asyncio.Lock()
         self._instances: dict[str, _Instance] = {}
         self._tasks: asyncio.TaskGroup | None = None
         runner.listen(self.look_into)
@@ -81,7 +89,7 @@ class Scheduler:
                 del self._instances[key]
         for key, plan in wanted.items():
             if key not in self._instances and self._tasks is not None:
-                instance = _Instance(plan, self._runner, self._agent, self._exclusive, self._utc)
+                instance = _Instance(plan, self._runner, self._agent, self.alone, self._utc)
                 self._instances[key] = instance
                 self._tasks.create_task(instance.run(), name=f"test {key}")
 
@@ -188,26 +196,45 @@ class _Instance:
             await self._runner.run(self.plan, None, self._runner.stopping, trigger)
             return
         turn = Turn(self._exclusive)
-        if await self._have_box_alone(turn):
-            try:
-                await self._runner.run(self.plan, None, self._runner.stopping, trigger, turn)
-            finally:
-                turn.leave()
-        else:
-            await self._runner.skip(self.plan, slot, "other exclusive tests ran until its next slot")
+        held = await self._have_box_alone(turn)
+        if held is not None:
+            await self._runner.skip(self.plan, slot, held.detail, held.reason)
+            return
+        try:
+            await self._runner.run(self.plan, None, self._runner.stopping, trigger, turn)
+        finally:
+            turn.leave()
 
-    async def _have_box_alone(self, turn: Turn) -> bool:
-        """Waits for the turn; False when this test's next slot (or the end) came first."""
+    async def _have_box_alone(self, turn: Turn) -> Hold | None:
+        """Waits for the turn, and until nothing speaks against a start; None: the box is ours.
+
+        Returns:
+            What it waited for when this test's next slot (or the end) came first.
+        """
+        held = Hold(0.0, None, "other exclusive tests ran until its next slot")
         try:
             async with asyncio.timeout(None) as waiting:
                 self._waiting = waiting
-                await turn.take()
+                while (found := await self._ask(turn)) is not None:
+                    held = found
+                    await asyncio.sleep(held.seconds)
         except TimeoutError:
-            return False
+            return held
         finally:
             if self._waiting is waiting:
                 self._waiting = None
-        return True
+        return None
+
+    async def _ask(self, turn: Turn) -> Hold | None:
+        """Takes the turn; why it was given back, or None when it was not."""
+        await turn.take()
+        held: Hold | None = Hold(0.0, None, "")
+        try:
+            held = await self._runner.hold(self.plan)
+        finally:
+            if held is not None:
+                turn.leave()
+        return held
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None and not self._waiting.expired():

@@ -10,7 +10,6 @@ import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import msgspec
 from gufo.snmp import (
@@ -31,6 +30,7 @@ from gufo.snmp import (
 )
 from gufo.snmp.sync import SnmpSession
 
+from fibrewatch_agent.counters import counters
 from fibrewatch_agent.line_config import RouterConfig
 from fibrewatch_agent.snmp_order import VARIABLE, Order
 from fibrewatch_agent.wan import Complaint, Own, Sample
@@ -148,13 +148,10 @@ def _value(values: Mapping[str, object], oid: str) -> int | None:
 
 
 def _own(interface: str) -> Own:
-    """Of our network namespace, which sysfs need not be of."""
-    for line in Path("/proc/self/net/dev").read_text("ascii").splitlines():
-        name, _, columns = line.partition(":")
-        if name.strip() == interface:
-            numbers = [int(column) for column in columns.split()]
-            return Own(numbers[0], numbers[1], numbers[8], numbers[9])
-    raise LookupError(f"there is no interface {interface}")
+    found = counters(interface)
+    if found is None:
+        raise LookupError(f"there is no interface {interface}")
+    return Own(*found)
 
 
 def _mtu(interface: str) -> int:

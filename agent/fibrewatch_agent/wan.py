@@ -127,12 +127,21 @@ def others(first: Edge, last: Edge, direction: Direction) -> Others | None:
     if first.life != last.life or seconds <= 0:
         return None
     total = last.received - first.received if direction == "down" else last.sent - first.sent
-    ours, most_ours, least_ours = (
-        _wire_bytes(begin, end, direction)
-        for begin, end in ((first.now, last.now), (first.before, last.now), (first.now, last.before))
+
+    def ours(begin: Sample, end: Sample) -> float:
+        return _wire_bytes(begin, end, direction)
+
+    def rate(own: float) -> float:
+        return max(0.0, total - own) / seconds
+
+    return Others(
+        begin=first.now.at,
+        end=last.now.at,
+        rate=rate(ours(first.now, last.now)),
+        least=rate(ours(first.before, last.now)),
+        most=rate(ours(first.now, last.before)),
+        own=ours(first.now, last.now) / seconds,
     )
-    rates = (max(0.0, total - own) / seconds for own in (ours, most_ours, least_ours))
-    return Others(first.now.at, last.now.at, *rates, ours / seconds)
 
 
 def _wire_bytes(begin: Sample, end: Sample, direction: Direction) -> float:

@@ -15,7 +15,7 @@ EVERY_S = 0.2
 """The moment at which a router refreshed its counters is known that well."""
 _LOOK_S = 0.05
 _KEEP = 4 * 2**20
-_decoder: "msgspec.json.Decoder[Sample | Complaint]" = msgspec.json.Decoder(Sample | Complaint)  # type: ignore[arg-type]
+_decoder: "msgspec.json.Decoder[Sample | Complaint]" = msgspec.json.Decoder(Sample | Complaint)
 
 
 class Poll:
@@ -40,7 +40,7 @@ class Poll:
         lines = bytes(self._process.output[self._read :]).split(b"\n")[:-1]
         for line in lines:
             self._read += len(line) + 1
-            heard = _decoder.decode(line)
+            heard = _decoded(line)
             if isinstance(heard, Sample):
                 self.samples.append(heard)
             self.complaint = heard if isinstance(heard, Complaint) else None
@@ -53,7 +53,7 @@ class Poll:
 
     async def news(self) -> None:
         """Returns when something new was heard or the child has ended."""
-        while not self.take() and not self.ended:
+        while not self.take() and not self.ended:  # noqa: ASYNC110 - a child's output sets no event
             await asyncio.sleep(_LOOK_S)
 
 
@@ -71,3 +71,11 @@ async def polling(router: RouterConfig, interface: str, every_s: float = EVERY_S
     argv = python_child.command("fibrewatch_agent.snmp_child")
     async with child(argv, keep=_KEEP, env={snmp_order.VARIABLE: msgspec.json.encode(order).decode()}) as process:
         yield Poll(process)
+
+
+def _decoded(line: bytes) -> Sample | Complaint:
+    """What the child says is held to its form: it may be of another version while a package is replaced."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError as e:
+        return Complaint(error="parse", detail=f"SNMP: {e}")

@@ -22,6 +22,8 @@ PURE = {
     "fibrewatch.sketch",
     "fibrewatch.stats",
     "fibrewatch.wire",
+    "fibrewatch_agent.baseline",
+    "fibrewatch_agent.budget",
     "fibrewatch_agent.quiet_hours",
     "fibrewatch_agent.responder.desk",
     "fibrewatch_agent.slot_messages",
@@ -29,6 +31,7 @@ PURE = {
     "fibrewatch_agent.stamp_packets",
     "fibrewatch_agent.stamp_tlvs",
     "fibrewatch_agent.verdict",
+    "fibrewatch_agent.wan",
     "fibrewatch_collector.admission",
     "fibrewatch_collector.exposition",
     "fibrewatch_collector.mesh",
@@ -121,8 +124,14 @@ def test_aiohttp_is_the_responders_only() -> None:
     assert importers(importers(users)) == {"fibrewatch_agent.cli", "fibrewatch_agent.responder.service"}
 
 
+def test_snmp_is_spoken_by_a_child_only() -> None:
+    users = {name for name in MODULES if "gufo" in map(top, IMPORTS[name])}
+    assert users == {"fibrewatch_agent.snmp_child"}
+    assert not importers(users)
+
+
 def test_the_environment_is_read_at_the_edge_only() -> None:
-    allowed = {"cli", "config", "__main__", "sdnotify"}
+    allowed = {"cli", "config", "__main__", "sdnotify", "snmp_child"}
     for name, tree in MODULES.items():
         used = any(isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"} for node in ast.walk(tree))
         assert not used or name.rsplit(".", maxsplit=1)[-1] in allowed, name

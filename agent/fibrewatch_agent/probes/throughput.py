@@ -14,7 +14,7 @@ from fibrewatch.results.throughput import Params, Result
 from fibrewatch.schedule import phase
 from fibrewatch_agent import iperf3, rtt_beside
 from fibrewatch_agent.amounts import Amount, Way
-from fibrewatch_agent.box import Box, ProbeError
+from fibrewatch_agent.box import Box, ProbeError, flowing
 from fibrewatch_agent.iperf3 import Report
 from fibrewatch_agent.rtt_beside import RttStream
 from fibrewatch_agent.slot_login import Login
@@ -65,7 +65,7 @@ async def admitted(params: Params, box: Box) -> AsyncIterator[asyncio.Event]:
     Raises:
         ProbeError: The test is refused.
     """
-    yield asyncio.Event()
+    yield box.enough
 
 
 async def places(params: Params, box: Box, address: str) -> AsyncGenerator[Place, None]:
@@ -100,6 +100,7 @@ async def _at_a_place(
     errors = set()
     async with aclosing(places(params, box, address)) as found:
         async for place in found:
+            box.near.set()
             await trips.idle(params.idle_s)
             done = await _transfer(params, box, place, stop)
             if done.run.failure is None or done.run.failure.error not in _BUSY:
@@ -119,7 +120,8 @@ async def _transfer(params: Params, box: Box, place: Place, stop: asyncio.Event)
     congestion = params.congestion or ("cubic" if settable("cubic") else None)
     with closing(TransferWatch(flow, Limits(rule, params.max_bytes), stop.is_set)) as watch:
         options = _options(params, box, place, congestion)
-        run = await iperf3.client(options, deadline_s(params), watch.look, EVERY_S, place.login.env)
+        with flowing(box):
+            run = await iperf3.client(options, deadline_s(params), watch.look, EVERY_S, place.login.env)
     return Transfer(run, watch, congestion)
 
 

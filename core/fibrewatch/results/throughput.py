@@ -66,6 +66,10 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         float | None,
         Metric("bytes_per_second", "TCP payload per second as the receiver counted it.", "higher"),
     ] = None
+    bound: Annotated[
+        float | None,
+        Metric("bytes_per_second", "Of a censored test: what the line is proved to carry, tenants included.", "higher"),
+    ] = None
     goodput_error: Annotated[
         float | None, Metric("ratio", "95 % bound of goodput's relative error, from its swings.", "lower")
     ] = None
