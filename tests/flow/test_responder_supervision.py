@@ -95,7 +95,9 @@ async def test_serves_when_ready_and_cancelled_leaves_nothing() -> None:
         async with serving(first, first + 1) as ready:
             await ready.wait()
             params = Params(direction="up", ports=(first, first + 1), duration_s=1, omit_s=0, streams=1)
-            result = await throughput(params, box())
+            measured_from = box()
+            result = await throughput(params, measured_from)
+            measured_from.icmp.close()
         assert result.transferred, "our servers tell what they received"
 
 
