@@ -45,3 +45,4 @@ bench:
 golden:
 	@.venv/bin/python -m fibrewatch.schema docs/schema
 	@.venv/bin/python -m tests.wire.make_golden
+	@.venv/bin/python -m fibrewatch_agent.responder.openapi > docs/responder.openapi.json

@@ -12,6 +12,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_agent.responder.desk import Limits
 from fibrewatch_agent.responder.gate import Firewall
+from fibrewatch_agent.slot_messages import LONGEST_WAIT_S
 
 _SITE = re.compile(rf"{ID_PATTERN}/{ID_PATTERN}")
 _Positive = Annotated[int, Meta(ge=1, le=100_000)]
@@ -32,12 +33,13 @@ class SiteConfig(Struct, frozen=True, kw_only=True):
 
 
 class LimitsConfig(Struct, frozen=True, kw_only=True):
-    """[control.limits]: as `desk.Limits`, and the longest test that may be asked for."""
+    """[control.limits]: as `desk.Limits`, and how long a question may be held and a test may take."""
 
     running_per_site: _Positive = 1
     queued: _Positive = 1000
     queued_per_agent: _Positive = 4
     duration_s: Annotated[Duration, Meta(ge=1, le=600)] = field(default=130.0, name="duration")
+    wait_s: Annotated[Duration, Meta(ge=0, le=LONGEST_WAIT_S)] = field(default=LONGEST_WAIT_S, name="wait")
     lease_s: Annotated[Duration, Meta(ge=1, le=600)] = field(default=15.0, name="lease")
     claim_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=10.0, name="claim")
     margin_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=5.0, name="margin")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fibrewatch.errors import ConfigError, ToolError
 from fibrewatch_agent.responder import openapi
@@ -58,6 +59,7 @@ async def _listening(api: "Control", config: ControlConfig, settings: ssl.SSLCon
     runner = web.AppRunner(
         api.application(),
         access_log=None,
+        logger=_server_log(),
         handler_cancellation=True,  # a box that went away holds no place and gets no slot
         keepalive_timeout=_KEEPALIVE_S,
         shutdown_timeout=0.5,
@@ -76,6 +78,19 @@ async def _start(runner: web.AppRunner, config: ControlConfig, settings: ssl.SSL
         await web.TCPSite(runner, config.listen, config.port, ssl_context=settings).start()
     except OSError as e:
         raise ToolError(f"control API on {config.listen} port {config.port}: {e.strerror}") from e
+
+
+class _OurFaults(logging.Filter):
+    """Drops what others' bytes that are not HTTP would put into the log, a traceback each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+def _server_log() -> logging.Logger:
+    made = log.getChild("http")
+    made.addFilter(_OurFaults())
+    return made
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
@@ -152,7 +167,7 @@ class Control:
             raise _AnswerError(409, "conflict", f"request {wish.request} was another wish before")
         here, peer = _addresses(request)
         visit = self._keeper.visit(entry, here, peer)
-        await self._wait(entry, visit, wish.wait)
+        await self._wait(entry, visit, min(wish.wait, self._config.limits.wait_s))
         return self._state(entry, visit)
 
     async def _wait(self, entry: Entry, visit: Visit, wait_s: float) -> None:
