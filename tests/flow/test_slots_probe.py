@@ -13,7 +13,8 @@ from fibrewatch.results.throughput import Params, Result
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.probes.throughput import throughput
 from fibrewatch_agent.tables import Control
-from tests.support.iperf3 import box, nothing_left, until
+from tests.support.iperf3 import box, until
+from tests.support.leftovers import nothing_left
 from tests.support.mosquitto import free_port
 from tests.support.slots import MBIT, Responder, transfer, wish
 
@@ -33,7 +34,7 @@ async def measure(control: Control, **more: Any) -> tuple[Result, Box]:
 @pytest.mark.parametrize("direction", ["down", "up"])
 async def test_transfer_in_a_slot_is_measured_and_the_slot_over(tmp_path: Path, direction: str) -> None:
     with Responder(tmp_path) as responder:
-        with nothing_left():
+        async with nothing_left():
             result, here = await measure(responder.control(), direction=direction)
         assert result.complete
         assert result.goodput
@@ -46,7 +47,7 @@ async def test_transfer_in_a_slot_is_measured_and_the_slot_over(tmp_path: Path, 
 
 async def test_transfer_that_has_enough_gives_its_slot_back(tmp_path: Path) -> None:
     with Responder(tmp_path) as responder:
-        with nothing_left():
+        async with nothing_left():
             result, _ = await measure(responder.control(), duration_s=60.0, max_bytes=100_000_000)
         assert result.goodput
         over = await responder.is_over("done")
@@ -75,8 +76,9 @@ async def _hold(responder: Responder) -> None:
 
 
 async def test_slot_that_is_not_to_be_had_is_the_probes_error() -> None:
-    with nothing_left(), pytest.raises(ProbeError) as caught:
-        await measure(Control(urls=(f"http://127.0.0.1:{free_port()}",)))
+    async with nothing_left():
+        with pytest.raises(ProbeError) as caught:
+            await measure(Control(urls=(f"http://127.0.0.1:{free_port()}",)))
     assert caught.value.error == "refused"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fibrewatch_agent.reservation import reserve
 from tests.support.certificates import Authority
-from tests.support.iperf3 import box, nothing_left
+from tests.support.iperf3 import box
+from tests.support.leftovers import nothing_left
 from tests.support.slots import MBIT, Over, Responder, tool_version, transfer, wish
 
 SITES, BOXES = 50, 4
@@ -23,7 +24,7 @@ async def test_two_hundred_at_once_are_served_in_order_without_a_collision(tmp_p
         tmp_path / "r", boxes, capacity="40 Mbit/s", tls=Authority(tmp_path / "ca"), limits='claim = "60 s"'
     ) as responder:
         await tool_version()
-        with nothing_left():
+        async with nothing_left():
             goodputs = await _all(responder)
         holder, *slots = responder.over()
     assert holder.agent == HOLDER

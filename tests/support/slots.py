@@ -35,7 +35,6 @@ class Over(NamedTuple):
     ended: float
     why: str
     bytes: float
-    rate: float
 
     @property
     def site(self) -> str:
@@ -99,12 +98,12 @@ class Responder:
     def over(self) -> list[Over]:
         """The slots that are over, in the order of their beginning."""
         found = re.findall(
-            r"slot over slot=(\S+) agent=(\S+) .*need=(\S+) began=(\S+) ended=(\S+) why=(\S+) bytes=(\S+) rate=(\S+)",
+            r"slot over slot=(\S+) agent=(\S+) .*need=(\S+) began=(\S+) ended=(\S+) why=(\S+) bytes=(\S+)",
             self.log(),
         )
         slots = [
-            Over(slot, agent, float(need), float(began), float(ended), why, float(moved), float(rate))
-            for slot, agent, need, began, ended, why, moved, rate in found
+            Over(slot, agent, float(need), float(began), float(ended), why, float(moved.replace("unknown", "nan")))
+            for slot, agent, need, began, ended, why, moved in found
         ]
         return sorted(slots, key=lambda one: one.began)
 

@@ -28,7 +28,7 @@ def is_box(name: str) -> bool:
 
 def digest(token: str) -> str:
     """What is kept of a token. It is 32 random bytes, which nobody guesses: a slow hash would protect nothing more."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 class Tokens:

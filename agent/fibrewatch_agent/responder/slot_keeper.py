@@ -173,16 +173,9 @@ class Keeper:
 def _tell(entry: Entry, visit: Visit, why: Ending, began: float, report: Report | None) -> None:
     """The slot's line in the log: times are of the monotonic clock, so that lines can be compared."""
     sums = report.sums if report is not None else []
+    moved = f"{sum(one.bytes or 0 for one in sums):.0f}" if sums else "unknown"
+    what = f"direction={entry.wish.direction} need={entry.need:.0f} began={began:.3f} ended={time.monotonic():.3f}"
     log.info(
-        "slot over slot=%s agent=%s peer=%s direction=%s need=%.0f began=%.3f ended=%.3f why=%s bytes=%.0f rate=%.0f",
-        entry.id,
-        entry.agent,
-        visit.place.peer,
-        entry.wish.direction,
-        entry.need,
-        began,
-        time.monotonic(),
-        why,
-        sum(one.bytes or 0 for one in sums),
-        measured(report) or 0,
+        "slot over slot=%s agent=%s peer=%s %s why=%s bytes=%s",
+        *(entry.id, entry.agent, visit.place.peer, what, why, moved),
     )
