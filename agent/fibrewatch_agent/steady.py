@@ -8,6 +8,7 @@ The rule, over the bytes that have reached the receiver at moments about 100 ms 
                 Analysis", §9.5.3) of 5, 10 and 20 batches: long batches see slow swings, short ones have more degrees
                 of freedom. To it comes half of what both halves differ by, and `FLOOR`. Relative to the rate.
     converged   The rest is at least `Rule.least_s` long and the error at most `Rule.error`.
+What it can't know: a rate that stays for seconds and changes after the end. Then the figure is of the last seconds.
 """
 
 import math
@@ -46,8 +47,13 @@ class Point(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """The steady part: from when to when, its rate in bytes per second, and the rate's relative error."""
+    """The steady part: from when to when, its rate in bytes per second, and the rate's relative error.
 
+    Attributes:
+        start_s: Of the transfer.
+    """
+
+    start_s: float
     begin_s: float
     end_s: float
     rate: float
@@ -106,7 +112,7 @@ def estimate(points: Sequence[Point], warm_up_s: float) -> Estimate | None:
     rate = _rate(steady[0], steady[-1])
     if rate <= 0:
         return None
-    return Estimate(steady[0].at_s, end, rate, _error(steady, rate))
+    return Estimate(start, steady[0].at_s, end, rate, _error(steady, rate))
 
 
 def _rate(first: Point, last: Point) -> float:

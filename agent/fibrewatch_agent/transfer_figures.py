@@ -57,7 +57,7 @@ def _counted_by_kernel(told: Result, done: Transfer, estimate: Estimate | None) 
         goodput_error=_bound(estimate),
         source="tcp_info",
         transfer_duration=estimate.duration_s,
-        warm_up=estimate.begin_s - watch.samples[0].at_s,
+        warm_up=estimate.begin_s - estimate.start_s,
         intervals=_per_second(watch.points(), estimate.begin_s) or told.intervals,
     )
 
