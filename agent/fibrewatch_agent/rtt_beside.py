@@ -49,7 +49,7 @@ class Sender(NamedTuple):
 
 
 class RttStream:
-    """Sends while its block runs, until `settle`.
+    """Sends from `idle` until `settle`, or its block's end.
 
     Attributes:
         packets: What was sent.
@@ -61,19 +61,16 @@ class RttStream:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._reply = asyncio.Event()
-        self._idle = False
         self.packets: list[Packet] = []
 
     def __enter__(self) -> "RttStream":
-        if self._sender is not None:
-            self._tick(self._loop.time())
         return self
 
     async def idle(self, duration_s: float) -> None:
-        """Lets the first stretch pass, in which nothing else is sent; after the first time there is no more of it."""
-        if self._sender is not None and not self._idle:
+        """Begins, and lets a stretch pass in which nothing else is sent; only the first time."""
+        if self._sender is not None and self._timer is None:
+            self._tick(self._loop.time())
             await asyncio.sleep(duration_s)
-        self._idle = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -25,30 +25,25 @@ class Transfer(NamedTuple):
 
 
 def result_of(params: Params, done: Transfer, port: int, trips: RttStream | None = None) -> Result:
-    """What the tool reports; what the kernel counted in its place where the tool was ended before its time."""
+    """What the tool reports, and the rate that the kernel saw: in-order bytes, the tool's, jump where a loss is mended.
+
+    A transfer that failed has the tool's figures alone.
+    """
     told = report_figures(params, done.run, port)
-    estimate = done.watch.estimate(params.omit_s)
+    estimate = done.watch.estimate(params.omit_s, cut=done.watch.stopped != "duration")
     if done.run.failure is None:
-        told = replace(told, stopped=done.watch.stopped)
-    if done.run.stopped:
-        told = _counted_by_kernel(told, done, estimate)
-    elif estimate is not None and told.goodput is not None:
-        told = replace(told, goodput_error=_bound(estimate))
-    if told.transferred is None and done.run.failure is None:  # the other side did not tell
-        told = replace(told, transferred=done.watch.transferred)
+        told = _with_kernel(told, done, estimate)
     return told if trips is None else _with_round_trips(told, params, done, trips, estimate)
 
 
-def _counted_by_kernel(told: Result, done: Transfer, estimate: Estimate | None) -> Result:
-    """The steady part's rate; figures that only a whole report has stay unknown."""
+def _with_kernel(told: Result, done: Transfer, estimate: Estimate | None) -> Result:
+    """What only a whole report has stays unknown where the tool was ended before its time."""
     watch = done.watch
-    up = told.direction == "up"
-    told = replace(
-        told,
-        transferred=watch.transferred if up else told.transferred,
-        congestion=_sender_congestion(told, done),
-        **(_sender_side(watch) if up else {}),
-    )
+    told = replace(told, stopped=watch.stopped, congestion=_sender_congestion(told, done))
+    if told.transferred is None:
+        told = replace(told, transferred=watch.transferred)
+    if told.retransmits is None and told.direction == "up":
+        told = replace(told, retransmits=watch.retransmits)
     if estimate is None:
         return told
     return replace(
@@ -74,10 +69,6 @@ def _sender_congestion(told: Result, done: Transfer) -> str | None:
     return done.watch.congestion or told.congestion
 
 
-def _sender_side(watch: TransferWatch) -> dict[str, object]:
-    return {"retransmits": sum(each.retransmits for each in watch.streams())}
-
-
 def _per_second(points: Sequence[Point], begin_s: float) -> tuple[float, ...]:
     """Rates of whole seconds; samples are less than a tenth of one apart."""
     rates: list[float] = []
@@ -97,7 +88,8 @@ def _with_round_trips(
     if not trips.packets or not samples:
         return replace(told, latency_error=trips.error)
     begin = samples[0].at_s
-    idle = trips.between(0.0, done.watch.began_s)
+    began = done.watch.began_s
+    idle = trips.between(began - params.idle_s, began)
     steady = estimate.begin_s if estimate else begin + params.omit_s
     loaded = trips.between(steady, samples[-1].at_s)
     inflated = loaded.p50 - idle.p50 if loaded.p50 is not None and idle.p50 is not None else None

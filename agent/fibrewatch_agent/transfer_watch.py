@@ -142,14 +142,19 @@ class TransferWatch:
         """What reached the receiver by when."""
         return steady.curve(self.samples)
 
-    def estimate(self, warm_up_s: float) -> Estimate | None:
-        """As of the last sample."""
-        return steady.estimate(self.points(), warm_up_s)
+    def estimate(self, warm_up_s: float, *, cut: bool = True) -> Estimate | None:
+        """As of the last sample; see `steady.estimate`."""
+        return steady.estimate(self.points(), warm_up_s, cut=cut)
 
     @property
     def transferred(self) -> int | None:
         """Bytes of payload that came through, warm-up included."""
         return self.samples[-1].bytes if self.samples else None
+
+    @property
+    def retransmits(self) -> int | None:
+        """Segments that the box sent again."""
+        return sum(each.retransmits for each in self.streams()) if self._seen else None
 
     def streams(self) -> list[Connection]:
         """The connections that carried data, as last seen: the tool's control moves the fewest bytes."""

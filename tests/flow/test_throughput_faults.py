@@ -317,11 +317,20 @@ def _measurement(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("target", "error"),
-    [("192.0.2.1", "unreachable"), ("2001:db8::1", "unreachable"), ("10.99.0.77", "timeout"), ("10.99.0.2", "refused")],
+    [
+        ("192.0.2.1", {"unreachable"}),
+        ("2001:db8::1", {"unreachable"}),
+        (
+            "10.99.0.77",
+            {"timeout", "unreachable"},
+        ),  # nobody there: ARP gives up after 3 s, as we do
+        ("10.99.0.2", {"refused"}),
+    ],
 )
-def test_line_that_leads_nowhere(link: tuple[Namespace, Namespace, Link], target: str, error: str) -> None:
+def test_line_that_leads_nowhere(link: tuple[Namespace, Namespace, Link], target: str, error: set[str]) -> None:
     measurement = _measurement(_once(link[0], target, "duration=1 s"))
-    assert (measurement["outcome"], measurement["error"]) == ("failed", error)
+    assert measurement["outcome"] == "failed"
+    assert measurement["error"] in error
     assert "result" not in measurement
 
 
