@@ -13,9 +13,14 @@ from msgspec import Meta, Struct, field
 
 from fibrewatch.config import Port, Rate, load, nearest
 from fibrewatch.errors import ConfigError
+from fibrewatch.measurement import Label
 from fibrewatch.wire import ID_PATTERN, AgentId
-from fibrewatch_collector import mesh
+from fibrewatch_collector import mesh, promises
 from fibrewatch_collector.mesh import Fleet, Group, Mesh
+from fibrewatch_collector.sla import objectives
+from fibrewatch_collector.sla.floor import Place
+from fibrewatch_collector.sla.objectives import Class, Objective, Promise
+from fibrewatch_collector.sla.presets import PRESETS
 
 Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -33,13 +38,34 @@ class Territory(Struct, frozen=True, kw_only=True):
 
 
 class Uplink(Struct, frozen=True, kw_only=True):
-    """A site's line to the world, with its contracted rates in bytes per second; None where none is promised."""
+    """A site's line to the world, with its contracted rates in bytes per second; None where none is promised.
+
+    Attributes:
+        sla: The class of its promise, an id of [[sla]].
+        objectives: In place of the class's of the same id, or beside them; `drop` takes some of the class's away.
+    """
 
     id: Id
     kind: UplinkKind
     operator: Name | None = None
     download: Rate | None = None
     upload: Rate | None = None
+    sla: str | None = None
+    objectives: tuple[Objective, ...] = field(default=(), name="objective")
+    drop: tuple[str, ...] = ()
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """[[target]]: where a target stands, by the name that boxes call it; for objectives over the physical floor."""
+
+    id: Label
+    latitude: Annotated[float, Meta(ge=-90, le=90)]
+    longitude: Annotated[float, Meta(ge=-180, le=180)]
+
+    @property
+    def place(self) -> Place:
+        """Its coordinates."""
+        return Place(self.latitude, self.longitude)
 
 
 class Floor(Struct, frozen=True, kw_only=True):
@@ -105,6 +131,11 @@ class Site(Struct, frozen=True, kw_only=True):
         return self.territory, self.id
 
     @property
+    def place(self) -> Place:
+        """Its coordinates."""
+        return Place(self.latitude, self.longitude)
+
+    @property
     def main_uplink(self) -> str:
         """The uplink of what names no interface."""
         return self.default_uplink or self.uplinks[0].id
@@ -121,18 +152,31 @@ class SitesFile(Struct, frozen=True, kw_only=True):
     territories: tuple[Territory, ...] = field(default=(), name="territory")
     sites: tuple[Site, ...] = field(default=(), name="site")
     meshes: tuple[Group, ...] = field(default=(), name="mesh")
+    classes: tuple[Class, ...] = field(default=(), name="sla")
+    targets: tuple[Endpoint, ...] = field(default=(), name="target")
 
 
 NO_MESH = Mesh()
 SiteKey = tuple[str, str]
 """Territory and site."""
+Vantage = tuple[str, str, str]
+"""Territory, site, uplink."""
 
 
 class Inventory:
     """What is known of the fleet; never changed, only replaced."""
 
-    def __init__(self, territories: Iterable[Territory], sites: Iterable[Site], mesh: Mesh = NO_MESH) -> None:
+    def __init__(
+        self,
+        territories: Iterable[Territory],
+        sites: Iterable[Site],
+        mesh: Mesh = NO_MESH,
+        promises: Mapping[Vantage, Promise] | None = None,
+        targets: Iterable[Endpoint] = (),
+    ) -> None:
         self.mesh = mesh
+        self.promises: Mapping[Vantage, Promise] = promises or {}
+        self.targets: Mapping[str, Endpoint] = {each.id: each for each in targets}
         self.territories: Mapping[str, Territory] = {each.id: each for each in territories}
         self.sites: Mapping[SiteKey, Site] = {site.key: site for site in sites}
         self.agents: Mapping[AgentId, Agent] = {
@@ -153,6 +197,16 @@ class Inventory:
         if box is None or site is None:
             return None
         return box.interfaces.get(interface or "", site.main_uplink)
+
+    def promise(self, site: Site, uplink: str) -> Promise | None:
+        """What the operator promised for an uplink; None where nothing is."""
+        return self.promises.get((*site.key, uplink))
+
+    def place_of(self, target: str, peer: str | None) -> Place | None:
+        """Where a target stands: at the site of the box there, or as sites.toml says; None: not known."""
+        if peer is not None and (site := self.sites.get((peer.split("/")[0], peer.split("/")[1]))) is not None:
+            return site.place
+        return self.targets[target].place if target in self.targets else None
 
     def agents_of(self, site: Site) -> Iterator[AgentId]:
         """The boxes of a site."""
@@ -178,8 +232,11 @@ def load_inventory(path: Path) -> Inventory:
     check.unique("territory", (each.id for each in read.territories), "")
     check.sites(read)
     check.unique("mesh", (each.id for each in read.meshes), "")
+    check.unique("target", (each.id for each in read.targets), "")
+    objectives.check_classes(read.classes, PRESETS, str(path))
+    promised = promises.resolve(read.sites, read.classes, str(path))
     planned = mesh.plan(read.meshes, _fleet(read), str(path))
-    return Inventory(read.territories, read.sites, planned)
+    return Inventory(read.territories, read.sites, planned, promised, read.targets)
 
 
 def _fleet(read: SitesFile) -> Fleet:

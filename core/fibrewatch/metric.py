@@ -1,5 +1,6 @@
 """Metric: the descriptor of a measured field, from which names, help texts and objectives follow."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -31,6 +32,14 @@ class Field(NamedTuple):
 
     name: str
     metric: Metric
+
+
+_STATISTIC = re.compile(r"_(min|max|mean|p\d+)\Z")
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a field is already a figure of several samples: no percentile is made of such figures."""
+    return _STATISTIC.search(name) is not None
 
 
 def fields_of(result: type) -> Iterator[Field]:

@@ -3,6 +3,7 @@
 An uplink names its class (`sla = "…"`), and may replace or drop single objectives of it. Pure.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, NoReturn
 
@@ -12,8 +13,9 @@ from msgspec.structs import replace
 from fibrewatch.config import Duration, Rate, nearest
 from fibrewatch.errors import ConfigError
 from fibrewatch.measurement import Role
-from fibrewatch.metric import Field
+from fibrewatch.metric import Field, is_statistic
 from fibrewatch.results import PROBES
+from fibrewatch_collector.sla import floor
 from fibrewatch_collector.sla.periods import WEEKDAYS, BusyHours
 
 Id = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,39}\Z")]
@@ -23,17 +25,21 @@ Kind = Literal["availability", "percentile", "loss", "compliance", "success", "c
 Direction = Literal["download", "upload"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 COVERAGE_FLOOR = 0.90
+_BEGIN, _END = re.compile(r"([01]\d|2[0-3]):[0-5]\d"), re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 GRACE_S = 7 * 86400.0
 
 
 class Hours(Struct, frozen=True, kw_only=True):
     """The week's busy hours, by the wall clock of the site; "24:00" is the day's end."""
 
-    begin: Annotated[str, Meta(pattern=r"\A([01]\d|2[0-3]):[0-5]\d\Z")] = field(name="from")
-    end: Annotated[str, Meta(pattern=r"\A(([01]\d|2[0-3]):[0-5]\d|24:00)\Z")] = field(name="to")
+    begin: str = field(name="from")
+    end: str = field(name="to")
     days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri")
 
     def __post_init__(self) -> None:
+        for clock, pattern in ((self.begin, _BEGIN), (self.end, _END)):
+            if not pattern.fullmatch(clock):
+                raise ValueError(f'"{clock}" is not a time of day such as "08:00"')
         if _minutes(self.begin) >= _minutes(self.end):
             raise ValueError(f'from "{self.begin}" is not before to "{self.end}": name two objectives over midnight')
         if not self.days:
@@ -225,6 +231,8 @@ class Check:
         fields = PROBES[probe].fields
         if each.kind == "percentile":
             self._histogram(each.metric, probe, name, fields, place)
+            if each.over_floor and not floor.has_floor(name):
+                self.fail(place, f"{each.metric}: over_floor is for delays that contain the way: rtt, owd, connect")
         elif name:
             self.fail(place, f"{each.metric}: kind {each.kind} takes a probe alone: {probe}")
         elif each.kind == "loss" and PROBES[probe].mode != "window":
@@ -247,7 +255,9 @@ def _holds_samples(one: Field, probe: str) -> bool:
     """A histogram of a window, or the one delay of a run that is no window."""
     if one.metric.unit != "seconds" or one.metric.better != "lower":
         return False
-    return one.metric.kind == "histogram" or PROBES[probe].mode == "burst"
+    if PROBES[probe].mode == "window":
+        return one.metric.kind == "histogram"
+    return one.metric.kind == "gauge" and not is_statistic(one.name)
 
 
 def _written(each: Objective) -> set[str]:
