@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from fibrewatch.errors import ToolError
@@ -131,12 +131,13 @@ class Keeper:
         Raises:
             ToolError: None could be had.
         """
-        for tried in range(1, _PORTS_TRIED + 1):
-            with self._one_port() as port:
+        with ExitStack() as tried:  # a port that failed stays ours until the end, so that it is not drawn again
+            for left in reversed(range(_PORTS_TRIED)):
+                port = tried.enter_context(self._one_port())
                 try:
                     return await self._on(port, entry, visit)
                 except ToolError as e:
-                    if visit.port is not None or tried == _PORTS_TRIED:
+                    if visit.port is not None or not left:
                         raise
                     log.warning("port can't be used, another is tried: %s", e)
         return None
