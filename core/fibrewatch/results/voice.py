@@ -68,7 +68,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def variation_quantile(self) -> float:
-        """Of IPDV: 1 - 10^-3 (Y.1541 Table 1), in the provisional classes 1 - 10^-5 (Table 3)."""
+        """Of IPDV: 1 - 10^-3 (Y.1541 Table 1), in the provisional classes 1 - 10^-5 (see DECISIONS.md)."""
         return 1 - 1e-5 if self.service_class in ("6", "7") else 1 - 1e-3
 
     @property
