@@ -66,8 +66,8 @@ def test_wideband_ratings_are_of_their_own_scale() -> None:
 @pytest.mark.parametrize(
     ("delay_s", "r", "mos"),
     [
-        # eqs. 7-5 to 7-13 reckoned apart from the code, with K = 14 and 18: Idte,WB 0.092907 and 0.355448, Idle,WB 0.652075 and 1.012266,
-        # Idd,WB 0 and 1.29 · 0.163531
+        # eqs. 7-5 to 7-13 reckoned apart from the code: K 14 and 18, Idte,WB 0.092907 and 0.355448,
+        # Idle,WB 0.652075 and 1.012266, Idd,WB 0 and 1.29 · 0.163531
         (0.050, 128.255018, 4.495632),
         (0.150, 127.421331, 4.489979),
     ],
