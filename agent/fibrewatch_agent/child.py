@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import cast
 
 from fibrewatch.errors import ToolError
@@ -143,8 +143,16 @@ def find(program: str) -> str:
     Raises:
         ToolError: It is not installed; says how to install it.
     """
-    found = shutil.which(program)
+    found = _which(program)
     if found is None:
         package = _PACKAGES.get(program, program)
         raise ToolError(f"{program} is not installed: apt install {package}")
     return found
+
+
+def _which(program: str) -> str | None:
+    """As shutil.which, which costs a box 0.5 MiB."""
+    if "/" in program:
+        return program if os.access(program, os.X_OK) else None
+    candidates = (Path(folder) / program for folder in os.get_exec_path())
+    return next((str(each) for each in candidates if each.is_file() and os.access(each, os.X_OK)), None)

@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import aiomqtt
-
 from fibrewatch import wire
 from fibrewatch.errors import WireError
+from fibrewatch_agent import memory
 from fibrewatch_agent.config import BrokerConfig, TlsConfig
 from fibrewatch_agent.courier import Courier
 from fibrewatch_agent.spool import Spool
 from fibrewatch_agent.window import Pace
+
+with memory.without("urllib.request"):  # 2 MiB that paho wants for proxies of WebSockets alone
+    import aiomqtt
 
 log = logging.getLogger(__name__)
 
