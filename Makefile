@@ -31,13 +31,14 @@ format:
 	@.venv/bin/ruff check --quiet --fix .
 	@.venv/bin/ruff format --quiet .
 
-# The figures in README.md, measured anew on this machine (about twelve minutes).
+# The figures in README.md, measured anew on this machine (about eighteen minutes).
 bench:
 	@deploy/set-up test
 	@deploy/set-up bench
 	@.venv/bin/python -m benchmarks.ingest
 	@.venv/bin/python -m benchmarks.scrape
 	@.venv/bin/python -m benchmarks.footprint
+	@.venv/bin/python -m benchmarks.resident
 	@.venv/bin/python -m benchmarks.latency
 	@.venv/bin/python -m benchmarks.table
 

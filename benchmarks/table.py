@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.support import ROOT, options, table
 
-NAMES = ("ingest", "scrape", "footprint", "latency")
+NAMES = ("ingest", "scrape", "footprint", "resident", "latency")
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 

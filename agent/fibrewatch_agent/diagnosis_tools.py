@@ -13,8 +13,7 @@ from fibrewatch_agent.diagnosis import Check, planned
 
 _VERSION_S = 10.0
 _OAEP_SINCE = (3, 17)
-"""From here on iperf3 pads its authentication by OAEP; older ones by PKCS 1: one of either does not know the other's,
-unless the newer is told --use-pkcs1-padding."""
+"""From here on iperf3 pads its authentication by OAEP unless told otherwise; older ones know PKCS #1 alone."""
 
 
 async def checks(config: AgentConfig | None) -> list[Check]:
@@ -30,8 +29,8 @@ async def _iperf3(config: AgentConfig | None) -> Check:
     if version is None:
         return Check("iperf3", False, f"{found} does not tell its version", "apt install --reinstall iperf3", needed)
     text = ".".join(map(str, version))
-    padding = "as of 3.17 (OAEP)" if version[:2] >= _OAEP_SINCE else "as before 3.17 (PKCS 1)"
-    return Check("iperf3", True, f"{text} at {found}; its authentication is padded {padding}, a server's must be too")
+    told = "told to pad" if version[:2] >= _OAEP_SINCE else "pads"
+    return Check("iperf3", True, f"{text} at {found}; {told} its authentication by PKCS #1, as our responders do")
 
 
 async def _version(program: str) -> tuple[int, ...] | None:

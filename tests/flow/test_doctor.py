@@ -194,13 +194,13 @@ def test_disk_without_room_for_the_spool_is_a_fault(site: Site) -> None:
     assert "the spool may take 921,600,000" in said.finding
 
 
-@pytest.mark.parametrize(("version", "padding"), [("3.16.1", "as before 3.17 (PKCS 1)"), ("3.17", "as of 3.17 (OAEP)")])
+@pytest.mark.parametrize(("version", "padding"), [("3.16.1", "pads"), ("3.17", "told to pad")])
 def test_iperf3_s_version_says_whom_it_authenticates_to(site: Site, version: str, padding: str) -> None:
     program = site.folder / "iperf3"
     program.write_text(f"#!/bin/sh\necho 'iperf {version} (cJSON 1.7.15)'\n")
     program.chmod(0o755)
     said = site.doctor(environment={"PATH": f"{site.folder}:/usr/sbin:/usr/bin:/sbin:/bin"})["iperf3"]
-    assert said[:2] == ("ok", f"{version} at {program}; its authentication is padded {padding}, a server's must be too")
+    assert said[:2] == ("ok", f"{version} at {program}; {padding} its authentication by PKCS #1, as our responders do")
 
 
 def test_tools_that_are_missing_are_installed_by_the_command(site: Site) -> None:
