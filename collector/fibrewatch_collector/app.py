@@ -6,12 +6,14 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from itertools import islice
 
 from fibrewatch import __version__
 from fibrewatch.errors import ConfigError, StoreError
 from fibrewatch.results import PROBES
-from fibrewatch.wire import AgentId
+from fibrewatch.wire import AgentId, encode
+from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector import recovery
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
@@ -50,7 +52,7 @@ class App:
             territories=list(inventory.territories),
             retention_s=config.store.retention_s,
             version=__version__,
-            events=Events(committed=self.hub.committed, status=self.hub.status, inventory=self.hub.schedule),
+            events=Events(committed=self.hub.committed, status=self.hub.status, inventory=self._scheduled),
             clock=clock,
         )
         self.own.watch(self.ingest.stats, lambda: self.ingest.writer.depth)
@@ -76,6 +78,13 @@ class App:
 
     def _knows(self, agent: AgentId) -> bool:
         return self.hub.inventory.knows(agent)
+
+    def _scheduled(self, agent: AgentId, schedule: Schedule, at: float) -> None:
+        """What a box was told to do counts now, and in reports: it says what was to be expected."""
+        self.hub.schedule(agent, schedule, at)
+        if self._knows(agent):
+            raw = encode(schedule)
+            self.ingest.writer.call(lambda: self._store.save_schedule(agent, at, raw)).add_done_callback(_complain)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -156,6 +165,11 @@ class App:
             self._totals_at = now
             self.hub.set_totals(await asyncio.to_thread(self._store.bin_totals, now - DAY_S, now))
         self.own.levels.bins_behind_seconds = self.hub.backlog.behind(now)
+
+
+def _complain(saved: Future[None]) -> None:
+    if not saved.cancelled() and (problem := saved.exception()) is not None:
+        log.warning("a schedule was not saved: %s", problem)
 
 
 def collect_garbage_seldom() -> None:

@@ -6,13 +6,17 @@ All times are UTC seconds since 1970. A StoreError says that nothing of the call
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from fibrewatch.measurement import AnyMeasurement, Role
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.store.hour import Fields
+
+if TYPE_CHECKING:
+    from fibrewatch_collector.store.day import Cell, Day
+    from fibrewatch_collector.store.timeline import Timeline
 
 
 class Arrival(Struct, frozen=True):
@@ -185,6 +189,39 @@ class Bin(NamedTuple):
     version: int
 
 
+class SeriesId(NamedTuple):
+    """What tells one series from another."""
+
+    agent: AgentId
+    probe: str
+    test: str
+    target: str | None
+    role: Role | None
+    interface: str | None
+    family: int | None
+    peer: str | None
+
+
+class SeriesDays(NamedTuple):
+    """A series and its UTC days, by their number since 1970; those without measurements are left out.
+
+    Attributes:
+        row: For `Store.stretch`.
+    """
+
+    row: int
+    series: SeriesId
+    days: "Mapping[int, Day]"
+
+
+class Scheduled(NamedTuple):
+    """What a box was told to do, in force since `since` until the next one; `raw` is its `wire.Inventory`."""
+
+    agent: AgentId
+    since: float
+    raw: bytes
+
+
 class Store(Protocol):
     """See the module's docstring."""
 
@@ -222,7 +259,25 @@ class Store(Protocol):
         """(territory, site, uplink) → number of minutes in each state, for all sites in one query."""
 
     def roll_up(self, limit: int, now: float) -> int:
-        """Makes up to `limit` hours of series that are over and changed; returns how many, 0 when all are made."""
+        """Makes up to `limit` hours of series, or days when no hour waits, that are over and changed.
+
+        Returns how many, 0 when all are made.
+        """
+
+    def days(self, where: Filter) -> list[SeriesDays]:
+        """Every series, with the UTC days that touch begin … end; what was not made yet is made for the answer."""
+
+    def stretch(self, series: int, begin: float, end: float) -> "Cell":
+        """A part of an hour, from the measurements themselves; empty once they are pruned."""
+
+    def timelines(self, where: Filter) -> "Mapping[tuple[str, str, str], Timeline]":
+        """(territory, site, uplink) → its minutes with begin ≤ minute < end; of the filter also territory and site."""
+
+    def save_schedule(self, agent: AgentId, at: float, raw: bytes) -> None:
+        """Remembers what a box says that it was told to do, from `at` on; the same again changes nothing."""
+
+    def schedules(self, where: Filter) -> list[Scheduled]:
+        """Those that began before the filter's end, by agent and time."""
 
     def rollups(self, where: Filter) -> list[Rollup]:
         """Hours with begin ≤ hour < end, by series and time."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.store import Bin, BinState, Filter, Gap, Refusal, Rollup, Stored, WindowCount, codec, hour
+from fibrewatch_collector.store.conditions import AGENT, SERIES, conditions
 from fibrewatch_collector.store.rows import HOUR_US, microseconds
 from fibrewatch_collector.store.upkeep import COUNTED
 
@@ -18,31 +19,15 @@ JOIN dictionary d ON d.id = m.dictionary
 """
 
 
-def _conditions(where: Filter, columns: Mapping[str, str]) -> tuple[str, list[Any]]:
-    """SQL and values of those fields of the filter that are set; `columns` says which count, and their condition."""
-    wanted = [(condition, getattr(where, name)) for name, condition in columns.items()]
-    found = [(condition, value) for condition, value in wanted if value is not None]
-    return " AND ".join(["1", *(condition for condition, _ in found)]), [value for _, value in found]
-
-
-_AGENT = {"territory": "a.territory = ?", "site": "a.site = ?", "agent": "a.agent = ?"}
-_SERIES = _AGENT | {
-    "probe": "s.probe = ?",
-    "test": "s.test = ?",
-    "target": "s.target = ?",
-    "peer": "instr(s.peer || '/', ? || '/') = 1",
-}
-
-
 def measurements(db: sqlite3.Connection, where: Filter, after: int, limit: int) -> list[Stored]:
     """See Store.measurements."""
     if where == Filter():
         ids, values = "SELECT id FROM measurement WHERE id > ? ORDER BY id LIMIT ?", [after, limit]
     else:
-        conditions, values = _conditions(where, _SERIES)
+        wanted, values = conditions(where, SERIES)
         begin, end = _bounds(where)
         ids = f"""SELECT id FROM measurement INDEXED BY measurement_time WHERE series IN
-            (SELECT s.id FROM series s JOIN agent a ON a.id = s.agent WHERE {conditions})
+            (SELECT s.id FROM series s JOIN agent a ON a.id = s.agent WHERE {wanted})
             AND started_us >= ? AND started_us < ? AND id > ? ORDER BY id LIMIT ?"""  # noqa: S608 only ? from outside
         values += [begin, end, after, limit]
     return [_stored(row) for row in db.execute(f"{_STORED} WHERE m.id IN ({ids}) ORDER BY m.id", values)]
@@ -82,19 +67,19 @@ def _export_series(db: sqlite3.Connection, series: int, begin: int, end: int) ->
 
 def gaps(db: sqlite3.Connection, where: Filter, limit: int) -> list[Gap]:
     """See Store.gaps."""
-    conditions, values = _conditions(where, _AGENT)
+    wanted, values = conditions(where, AGENT)
     query = f"""SELECT a.territory, a.site, a.agent, t.name, g.first, g.last, g.recorded_us FROM gap g
         JOIN stream t ON t.id = g.stream JOIN agent a ON a.id = t.agent
-        WHERE {conditions} ORDER BY g.id DESC LIMIT ?"""  # noqa: S608 only ? from outside
+        WHERE {wanted} ORDER BY g.id DESC LIMIT ?"""  # noqa: S608 only ? from outside
     rows = db.execute(query, [*values, limit])
     return [Gap(AgentId(*row[:3]), row[3], row[4], row[5], row[6] / 1e6) for row in rows]
 
 
 def refusals(db: sqlite3.Connection, where: Filter, limit: int) -> list[Refusal]:
     """See Store.refusals."""
-    conditions, values = _conditions(where, _AGENT)
+    wanted, values = conditions(where, AGENT)
     query = f"""SELECT a.territory, a.site, a.agent, q.stream, q.seq, q.reason, q.received_us, q.raw FROM quarantine q
-        JOIN agent a ON a.id = q.agent WHERE {conditions} ORDER BY q.id DESC LIMIT ?"""  # noqa: S608
+        JOIN agent a ON a.id = q.agent WHERE {wanted} ORDER BY q.id DESC LIMIT ?"""  # noqa: S608
     rows = db.execute(query, [*values, limit])
     return [Refusal(AgentId(*row[:3]), row[3], row[4], row[5], row[6] / 1e6, row[7]) for row in rows]
 
@@ -118,12 +103,12 @@ def window_counts(db: sqlite3.Connection, territory: str, site: str, begin: floa
 
 def rollups(db: sqlite3.Connection, where: Filter) -> list[Rollup]:
     """See Store.rollups."""
-    conditions, values = _conditions(where, _SERIES)
+    wanted, values = conditions(where, SERIES)
     begin, end = (-(-edge // HOUR_US) for edge in _bounds(where))
     query = f"""SELECT a.territory, a.site, a.agent, s.probe, s.test, s.target, s.role, s.interface, s.family,
         r.hour, r.version, r.n, r.ok, r.failed, r.skipped, r.valid, r.censored, r.invalid, r.sent, r.lost, r.body
         FROM series s JOIN agent a ON a.id = s.agent JOIN rollup r ON r.series = s.id
-        WHERE {conditions} AND r.hour >= ? AND r.hour < ?
+        WHERE {wanted} AND r.hour >= ? AND r.hour < ?
         ORDER BY r.series, r.hour"""  # noqa: S608 only ? from outside
     return [_rollup(row) for row in db.execute(query, [*values, begin, end])]
 

@@ -59,8 +59,7 @@ class NewRows:
         times, counts = (started, received_us - started), _counts(measurement)
         packed = self._pack(series, raw, measurement)
         self._rows.append((state.row, seq, series.row, *times, *counts, flags, codec.digest(raw), *packed))
-        if not undated:
-            self._mark(started // HOUR_US, series.row)
+        self._mark(started // HOUR_US, series.row)
         return ""
 
     def flush(self) -> None:

@@ -105,6 +105,35 @@ def peers(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE series_with_peer RENAME TO series")
 
 
+@step
+def days(db: sqlite3.Connection) -> None:
+    """Days of series and of uplinks, which of them are still to be made, and what boxes were told to do.
+
+    All that can be made anew is: hours whose measurements are there gain what a day needs.
+    """
+    counts = " ".join(
+        f"{name} INTEGER NOT NULL,"
+        for name in ("n", "ok", "failed", "skipped", "valid", "censored", "invalid", "sent", "lost")
+    )
+    db.execute(
+        f"CREATE TABLE day(series INTEGER NOT NULL, day INTEGER NOT NULL, version INTEGER NOT NULL, {counts}"
+        " body BLOB NOT NULL, hours BLOB NOT NULL, PRIMARY KEY(series, day)) WITHOUT ROWID"
+    )
+    db.execute("CREATE TABLE dirty_day(day INTEGER, series INTEGER, PRIMARY KEY(day, series)) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE minutes(uplink INTEGER NOT NULL, day INTEGER NOT NULL, codes BLOB NOT NULL,"
+        " legend BLOB NOT NULL, PRIMARY KEY(uplink, day)) WITHOUT ROWID"
+    )
+    db.execute("CREATE TABLE dirty_minutes(day INTEGER, uplink INTEGER, PRIMARY KEY(day, uplink)) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE schedule(agent INTEGER NOT NULL, since_us INTEGER NOT NULL, raw BLOB NOT NULL,"
+        " PRIMARY KEY(agent, since_us)) WITHOUT ROWID"
+    )
+    db.execute("INSERT OR IGNORE INTO dirty SELECT DISTINCT started_us / 3600000000, series FROM measurement")
+    db.execute("INSERT OR IGNORE INTO dirty_day SELECT DISTINCT hour / 24, series FROM rollup")
+    db.execute("INSERT OR IGNORE INTO dirty_minutes SELECT DISTINCT minute / 1440, uplink FROM bin")
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Brings a database to this program's schema.
 

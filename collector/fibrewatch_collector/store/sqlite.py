@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from fibrewatch.wire import AgentId
 from fibrewatch_collector.store import (
     Bin,
     BinState,
@@ -18,9 +19,13 @@ from fibrewatch_collector.store import (
     Gap,
     Refusal,
     Rollup,
+    Scheduled,
+    SeriesDays,
     Stored,
     WindowCount,
     connections,
+    daily,
+    day,
     queries,
     schema,
     upkeep,
@@ -29,6 +34,7 @@ from fibrewatch_collector.store.catalogue import Catalogue
 from fibrewatch_collector.store.connections import store_errors
 from fibrewatch_collector.store.quarantine import Limits, Quarantine
 from fibrewatch_collector.store.rows import HOUR_US, NewRows, UnexpectedRowError, microseconds
+from fibrewatch_collector.store.timeline import Timeline
 from fibrewatch_collector.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -93,17 +99,33 @@ class SqliteStore:
             " SELECT id, ?, ?, ?, ? FROM uplink WHERE territory=? AND site=? AND uplink=?",
             [(each.minute // 60, each.state, each.cause, each.version, *each[:3]) for each in bins],
         )
+        daily.mark_minutes(self._db, bins)
 
     def roll_up(self, limit: int, now: float) -> int:
         """See Store."""
-        return self._write(lambda: self._roll_up(limit, microseconds(now) // HOUR_US))
+        hour_now = microseconds(now) // HOUR_US
+        return self._write(lambda: self._roll_up(limit, hour_now) or self._make_days(limit, hour_now // day.HOURS))
 
     def _roll_up(self, limit: int, before_hour: int) -> int:
         due = upkeep.due(self._db, before_hour, limit)
         for hour, series in due:
-            upkeep.roll_up(self._db, hour, series)
+            cell = daily.raw_cell(self._db, series, hour * HOUR_US, (hour + 1) * HOUR_US)
+            upkeep.put(self._db, hour, series, cell)
         self._marked.difference_update(due)
         return len(due)
+
+    def _make_days(self, limit: int, before_day: int) -> int:
+        due = daily.due(self._db, before_day, limit)
+        for number, series in due:
+            daily.make(self._db, number, series)
+        minutes = daily.due_uplinks(self._db, before_day, limit - len(due))
+        for number, uplink in minutes:
+            daily.pack_minutes(self._db, number, uplink)
+        return len(due) + len(minutes)
+
+    def save_schedule(self, agent: AgentId, at: float, raw: bytes) -> None:
+        """See Store."""
+        self._write(lambda: daily.save_schedule(self._db, self._catalogue.agent(agent), at, raw))
 
     def prune(self, before: float, limit: int | None = None) -> int:
         """See Store."""
@@ -193,6 +215,26 @@ class SqliteStore:
         """See Store."""
         with self._reading() as db:
             return queries.rollups(db, where)
+
+    def days(self, where: Filter) -> list[SeriesDays]:
+        """See Store."""
+        with self._reading() as db:
+            return daily.days(db, where)
+
+    def stretch(self, series: int, begin: float, end: float) -> day.Cell:
+        """See Store."""
+        with self._reading() as db:
+            return daily.raw_cell(db, series, microseconds(begin), microseconds(end))
+
+    def timelines(self, where: Filter) -> Mapping[tuple[str, str, str], Timeline]:
+        """See Store."""
+        with self._reading() as db:
+            return daily.timelines(db, where)
+
+    def schedules(self, where: Filter) -> list[Scheduled]:
+        """See Store."""
+        with self._reading() as db:
+            return daily.schedules(db, where)
 
     def bins(self, territory: str, site: str, begin: float, end: float) -> list[Bin]:
         """See Store."""

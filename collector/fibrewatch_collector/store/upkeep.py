@@ -2,23 +2,14 @@
 
 import sqlite3
 
-from fibrewatch_collector.store import codec, hour
-from fibrewatch_collector.store.rows import HOUR_US, UNDATED_FLAG, VERDICT_SHIFT
+from fibrewatch_collector.store import hour
+from fibrewatch_collector.store.day import COLUMNS, HOURS, Cell
+from fibrewatch_collector.store.rows import UNDATED_FLAG, VERDICT_SHIFT
 
 _OUTCOME_MASK = (1 << VERDICT_SHIFT) - 1
 COUNTED = f"sent IS NOT NULL AND flags & {_OUTCOME_MASK} < 2 AND flags & {UNDATED_FLAG} = 0 AND flags >> 2 & 3 < 2"
 """SQL: a window whose samples tell about the line: it ran, its time is known, and its verdict isn't invalid."""
 
-_COUNTS = f"""
-SELECT count(*), sum(flags & 3 = 0), sum(flags & 3 = 1), sum(flags & 3 = 2),
-       sum(flags >> 2 & 3 = 0), sum(flags >> 2 & 3 = 1), sum(flags >> 2 & 3 = 2),
-       coalesce(sum(sent) FILTER (WHERE {COUNTED}), 0), coalesce(sum(lost) FILTER (WHERE {COUNTED}), 0)
-FROM measurement WHERE series=? AND started_us >= ? AND started_us < ? AND flags & {UNDATED_FLAG} = 0
-"""  # noqa: S608 ours
-_BODIES = f"""
-SELECT m.body, d.bytes FROM measurement m JOIN dictionary d ON d.id = m.dictionary
-WHERE m.series=? AND m.started_us >= ? AND m.started_us < ? AND m.flags & {UNDATED_FLAG} = 0
-"""  # noqa: S608 ours
 _EXPIRED = """
 DELETE FROM measurement WHERE id IN (
   SELECT m.id FROM series s CROSS JOIN measurement m INDEXED BY measurement_time
@@ -32,16 +23,15 @@ def due(db: sqlite3.Connection, before_hour: int, limit: int) -> list[tuple[int,
     return [(hour_, series) for hour_, series in db.execute(query, (before_hour, limit))]
 
 
-def roll_up(db: sqlite3.Connection, hour_number: int, series: int) -> None:
-    """Makes one hour of one series anew from all its measurements, and takes its mark away."""
-    begin = hour_number * HOUR_US
-    stretch = (series, begin, begin + HOUR_US)
-    counts = [count or 0 for count in db.execute(_COUNTS, stretch).fetchone()]
-    bodies = [codec.unpack(body, dictionary) for body, dictionary in db.execute(_BODIES, stretch)]
-    places = ",".join("?" * 13)
-    row = (series, hour_number, hour.VERSION, *counts, hour.pack(hour.summed(bodies)))
-    db.execute(f"INSERT OR REPLACE INTO rollup VALUES ({places})", row)  # noqa: S608 ours
+def put(db: sqlite3.Connection, hour_number: int, series: int, cell: Cell) -> None:
+    """Writes one hour of one series, takes its mark away and marks its day."""
+    counts = [getattr(cell, name) for name in COLUMNS]
+    row = (series, hour_number, hour.VERSION, *counts, hour.pack(cell.body))
+    db.execute(f"INSERT OR REPLACE INTO rollup VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 ours
     db.execute("DELETE FROM dirty WHERE hour=? AND series=?", (hour_number, series))
+    db.execute(
+        "INSERT INTO dirty_day(day, series) VALUES (?, ?) ON CONFLICT DO NOTHING", (hour_number // HOURS, series)
+    )
 
 
 def set_pruned_before(db: sqlite3.Connection, before_us: int) -> None:
