@@ -113,9 +113,11 @@ class Finding(Struct, frozen=True, kw_only=True):
         floor: Of a delay over a long path: what light in fibre takes at least (great circle); `value` is without it.
         limit: For shares: what each test must reach, in `limit_unit`.
         value: What was found; None without evidence.
-        interval: For shares: Wilson's 95 %, open tests counted both ways.
+        interval: For shares: Wilson's 95 %, open tests counted both ways; for availability its bounds; for a percentile
+            between what the sample's own lies (both ends the same where it is exact).
         n: Tests that say something; `met` of them reach the limit; `open` ones are censored below it.
         source: The contract's or preset's citation.
+        target: Where an objective over the physical floor is judged target by target.
     """
 
     id: str
@@ -135,6 +137,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     floor: float | None = None
     hours: str = ""
     source: str = ""
+    target: str = ""
 
 
 class Outage(Struct, frozen=True, kw_only=True):
@@ -290,7 +293,11 @@ class Revision(Struct, frozen=True, kw_only=True):
 
 
 class Methods(Struct, frozen=True, kw_only=True):
-    """How it was measured and reckoned: versions of software and formulas, responders, contract and its source."""
+    """How it was measured and reckoned: versions of software and formulas, responders, contract and its source.
+
+    Attributes:
+        relative_error: Of percentiles that come from sketches.
+    """
 
     collector_version: str
     agent_versions: tuple[str, ...]
@@ -298,6 +305,7 @@ class Methods(Struct, frozen=True, kw_only=True):
     responders: tuple[str, ...]
     contract: str
     sources: tuple[str, ...]
+    relative_error: float = 0.0
 
 
 class Report(Struct, frozen=True, kw_only=True):

@@ -101,6 +101,30 @@ class BusyHours(Struct, frozen=True, kw_only=True):
         local = at.astimezone(zone)
         return WEEKDAYS[local.weekday()] in self.days and self.begin <= local.hour * 60 + local.minute < self.end
 
+    def stretches(self, day: "Day", zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+        """What of a local day lies in it, in UTC: what `holds` says of each minute."""
+        if WEEKDAYS[day.date.weekday()] not in self.days:
+            return []
+        midnight = datetime.combine(day.date, time(), zone)
+        if midnight.utcoffset() != (midnight + timedelta(days=1)).utcoffset():
+            return self._by_minute(day, zone)
+        begin, end = (midnight.astimezone(UTC) + timedelta(minutes=each) for each in (self.begin, self.end))
+        begin, end = max(begin, day.begin), min(end, day.end)
+        return [(begin, end)] if begin < end else []
+
+    def _by_minute(self, day: "Day", zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+        """Where clocks change an hour may be missing in it, or be there twice."""
+        found: list[tuple[datetime, datetime]] = []
+        at, minute = day.begin, timedelta(minutes=1)
+        while at < day.end:
+            if self.holds(at, zone):
+                if found and found[-1][1] == at:
+                    found[-1] = (found[-1][0], at + minute)
+                else:
+                    found.append((at, at + minute))
+            at += minute
+        return found
+
 
 def _next_month(first: date) -> date:
     return date(first.year + first.month // 12, first.month % 12 + 1, 1)
