@@ -1,6 +1,8 @@
 """Measurement: one run of a probe, as both sides of the wire and the store know it."""
 
+import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 from msgspec import Meta, Struct
@@ -28,7 +30,8 @@ Error = Literal[
 ]
 ERRORS: tuple[Error, ...] = get_args(Error)
 
-Label = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,63}\Z")]
+_LABEL, _PROBE, _BOOT = r"\A[A-Za-z0-9_.:-]{1,63}\Z", r"\A[a-z][a-z0-9_]{0,29}\Z", r"\A[0-9a-f]{8}\Z"
+Label = Annotated[str, Meta(pattern=_LABEL)]
 """A value that becomes a Prometheus label: short and of harmless characters."""
 
 Peer = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,20}(/[a-z0-9-]{1,20}){2}\Z")]
@@ -36,6 +39,11 @@ Peer = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,20}(/[a-z0-9-]{1,20}){2}\Z")]
 
 Reason = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,40}\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+def _spelling(pattern: str) -> Meta:
+    """For the JSON Schema alone; `misspelt` looks at these: a pattern for each made decoding 2.5 times as dear."""
+    return Meta(extra_json_schema={"pattern": pattern})
 
 
 class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,7 +55,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
         peer: The box of ours that stands there: then "forward" in a result is the way to it, "backward" from it.
     """
 
-    name: Label
+    name: Annotated[str, _spelling(_LABEL)]
     role: Role
     address: Annotated[str, Meta(max_length=255)] | None = None
     peer: Peer | None = None
@@ -95,15 +103,15 @@ class Measurement(Struct, Generic[R], frozen=True, kw_only=True, omit_defaults=T
         result: The probe's Result; None where nothing was measured. A failed run may keep a part.
     """
 
-    probe: Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,29}\Z")]
-    test: Label
+    probe: Annotated[str, _spelling(_PROBE)]
+    test: Annotated[str, _spelling(_LABEL)]
     started_at: Annotated[datetime, Meta(tz=True)]
     boottime_s: float
-    boot: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
+    boot: Annotated[str, _spelling(_BOOT)]
     duration_s: float
     outcome: Outcome
     target: Target | None = None
-    interface: Label | None = None
+    interface: Annotated[str, _spelling(_LABEL)] | None = None
     family: Literal[4, 6] | None = None
     error: Error | None = None
     detail: Annotated[str, Meta(max_length=500)] | None = None
@@ -116,5 +124,25 @@ class Measurement(Struct, Generic[R], frozen=True, kw_only=True, omit_defaults=T
 
 
 AnyMeasurement = Measurement[Any]
+
+
+def misspelt(run: AnyMeasurement) -> str | None:
+    """Which name in a measurement is not spelt as the contract says; None when all are."""
+    return _misspelt(run.probe, run.test, run.boot, run.target.name if run.target else None, run.interface)
+
+
+@lru_cache(maxsize=16_384)  # a series' names come again and again
+def _misspelt(probe: str, test: str, boot: str, target: str | None, interface: str | None) -> str | None:
+    names = {
+        "probe": (_PROBE, probe),
+        "test": (_LABEL, test),
+        "boot": (_BOOT, boot),
+        "target.name": (_LABEL, target),
+        "interface": (_LABEL, interface),
+    }
+    given = ((name, pattern, text) for name, (pattern, text) in names.items() if text is not None)
+    return next((name for name, pattern, text in given if not re.match(pattern, text)), None)
+
+
 UNDATED = "undated"
 """The reason of a measurement whose time of day can't be trusted: it stays out of the SLA."""

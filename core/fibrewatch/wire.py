@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from fibrewatch.errors import WireError
-from fibrewatch.measurement import AnyMeasurement, Conditions, Count, Label, Measurement
+from fibrewatch.measurement import AnyMeasurement, Conditions, Count, Label, Measurement, misspelt
 from fibrewatch.results import PROBES, Mode, ProbeType
 
 ROOT = "fibrewatch/v1"
@@ -256,9 +256,12 @@ def decode_measurement(raw: bytes | Raw) -> AnyMeasurement:
     _check_size(raw, MAX_MEASUREMENT_BYTES)
     try:
         probe = _peek_decoder.decode(raw).probe
-        return (_measurement_decoders.get(probe) or _decoder_for(probe)).decode(raw)
+        measurement = (_measurement_decoders.get(probe) or _decoder_for(probe)).decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise WireError("malformed", str(e)) from e
+    if name := misspelt(measurement):
+        raise WireError("malformed", f"`$.{name}` is not spelt as the contract says")
+    return measurement
 
 
 def _decoder_for(probe: str) -> msgspec.json.Decoder[AnyMeasurement]:

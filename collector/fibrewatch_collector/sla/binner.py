@@ -53,6 +53,7 @@ class Backlog:
         self._begun: dict[Vantage, int] = {}
         self._work = Work()
         self._intervals: dict[AgentId, dict[tuple[str, str], float]] = {}
+        self._marked: object = None
 
     def resume(self, begun: Iterable[Vantage], newest: int) -> None:
         """After a restart: these uplinks have bins up to and with the minute `newest`."""
@@ -70,10 +71,16 @@ class Backlog:
 
     def mark(self, agent: AgentId, run: AnyMeasurement) -> None:
         """A window came in: its minute is to be judged, again if need be."""
-        uplink = self._inventory().uplink_of(agent, run.interface)
-        if uplink is None or bins.samples(run) is None:
+        if bins.samples(run) is None:
             return
-        minute, site = bins.minute_of(run.started_at.timestamp()), agent[:2]
+        inventory, minute, site = self._inventory(), bins.minute_of(run.started_at.timestamp()), agent[:2]
+        mark = (inventory, agent, run.interface, minute)
+        if mark == self._marked:  # a batch is of one box, and most of it of one minute
+            return
+        uplink = inventory.uplink_of(agent, run.interface)
+        if uplink is None:
+            return
+        self._marked = mark
         self._begin((*site, uplink), minute)
         self._work.judge.setdefault(minute, set()).add(site)
 
@@ -89,7 +96,7 @@ class Backlog:
     def take(self, now: float) -> Work:
         """What is due: all minutes that are over; the rest stays."""
         last = bins.minute_of(now - GRACE_S) - MINUTE_S
-        due, self._work = self._work, Work(through=last)
+        due, self._work, self._marked = self._work, Work(through=last), None
         if due.through is None:
             due.through = min([*due.judge, last + MINUTE_S]) - MINUTE_S
         for minute in range(due.through + MINUTE_S, last + MINUTE_S, MINUTE_S):

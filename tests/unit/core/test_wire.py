@@ -167,6 +167,26 @@ def test_one_poisoned_measurement_spoils_no_other(poison: bytes) -> None:
     assert bytes(batch.measurements[2]) == GOOD
 
 
+MISSPELT = [
+    (b'"probe":"ping"', b'"probe":"Ping"', "probe"),
+    (b'"test":"', b'"test":"no spaces ', "test"),
+    (b'"test":"', b'"test":"' + b"x" * 63, "test"),
+    (b'"boot":"', b'"boot":"x', "boot"),
+    (b'"name":"', b'"name":"\\n', "target.name"),
+    (b'"interface":"eth0"', b'"interface":""', "interface"),
+    (b'"interface":"eth0"', b'"interface":"eth0\\n"', "interface"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "name"), MISSPELT)
+def test_a_name_that_is_misspelt_is_malformed(good: bytes, bad: bytes, name: str) -> None:
+    raw = golden("measurement-ping")
+    assert good in raw
+    with pytest.raises(WireError, match=rf"\$\.{name}` is not spelt") as told:
+        wire.decode_measurement(raw.replace(good, bad, 1))
+    assert told.value.reason == "malformed"
+
+
 @pytest.mark.parametrize("broken", [b"{", b'{"probe":', b"}", b"nonsense", GOOD[:-30]])
 def test_a_break_settles_what_stands_before_it_and_itself(broken: bytes) -> None:
     batch = wire.decode_batch(batch_of(GOOD, broken, GOOD, first=5))
