@@ -173,10 +173,8 @@ def ask_all(sock: socket.socket, questions: Sequence[tuple[int, int, bytes]], *,
     Raises:
         OSError: What the kernel says instead.
     """
-    parts = [
-        _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body for kind, flags, body in questions
-    ]
-    sock.send(b"".join(parts))
+    if questions:
+        sock.send(b"".join(_message(*question) for question in questions))
     failed = 0
     for _ in questions:
         for answer, of, _ in _messages(sock.recv(1 << 16)):

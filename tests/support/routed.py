@@ -25,12 +25,12 @@ class RoutedLine:
         self.box.run("ip", "route", "add", "default", "via", near.b4)
         self.far.run("ip", "route", "add", "default", "via", beyond.a4)
 
-    def shape(self, rate: str) -> None:
-        """Limits both directions to a rate of tc(8)'s notation; the queue holds 200 ms."""
+    def shape(self, rate: str, latency: str = "200ms", burst: str = "64kb") -> None:
+        """Limits both directions to a rate of tc(8)'s notation; the queue holds what is sent in `latency`."""
         for interface in ("eth0", "eth1"):
             self.router.run(
                 *("tc", "qdisc", "replace", "dev", interface, "root"),
-                *("tbf", "rate", rate, "burst", "64kb", "latency", "200ms"),
+                *("tbf", "rate", rate, "burst", burst, "latency", latency),
             )
 
     def count_single_frames(self) -> None:

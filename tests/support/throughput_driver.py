@@ -35,7 +35,7 @@ async def run(target: str, params: dict[str, Any], interface: str | None = None)
     except ProbeError as e:
         said |= {"error": e.error, "detail": e.detail, "result": msgspec.to_builtins(e.result)}
     box.icmp.close()
-    return said | {"ended": time.monotonic(), "cpu_s": cpu_s() - before, "reasons": box.reasons}
+    return said | {"flowed": box.flow, "ended": time.monotonic(), "cpu_s": cpu_s() - before, "reasons": box.reasons}
 
 
 async def main(orders: list[dict[str, Any]]) -> None:
