@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -13,6 +14,7 @@ from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import SpoolState
 
 TIMEOUT_S = 10.0
+REPORT_TIMEOUT_S = 130.0
 T = TypeVar("T")
 
 
@@ -86,6 +88,18 @@ class Page(Struct, frozen=True, kw_only=True):
     next: int | None
 
 
+class _Problem(Struct):
+    error: str
+
+
+def _why(body: bytes) -> str:
+    """What the collector says of it."""
+    try:
+        return f": {msgspec.json.decode(body, type=_Problem).error}"
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
 class Api:
     """GET requests to one collector; every method raises ApiError when there is no good answer."""
 
@@ -104,6 +118,10 @@ class Api:
         """A page of one probe's."""
         return await self._read(f"/api/v1/measurements?probe={probe}&after={after}&limit=1000", Page)
 
+    async def report(self, words: Mapping[str, str]) -> bytes:
+        """A report in the format that was asked for; takes longer than other answers."""
+        return await self._get(f"/api/v1/report?{urlencode(words)}", REPORT_TIMEOUT_S)
+
     async def text(self, path: str) -> str:
         """The body at a path, such as /metrics."""
         return (await self._get(path)).decode()
@@ -115,13 +133,13 @@ class Api:
         except (msgspec.MsgspecError, UnicodeDecodeError) as e:
             raise ApiError(f"{self.url}{path}: {e}") from e
 
-    async def _get(self, path: str) -> bytes:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async def _get(self, path: str, timeout_s: float = TIMEOUT_S) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._session.get(f"{self.url}{path}", timeout=timeout) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError, ValueError) as e:
             raise ApiError(f"{self.url}{path}: {str(e) or 'no answer'}") from e
         if answer.status != 200:
-            raise ApiError(f"{self.url}{path}: HTTP status {answer.status}")
+            raise ApiError(f"{self.url}{path}: HTTP status {answer.status}{_why(body)}")
         return body

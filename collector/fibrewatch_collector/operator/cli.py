@@ -14,6 +14,7 @@ from typing import get_args
 from fibrewatch import __version__
 from fibrewatch.command import Parser, guarded
 from fibrewatch.config import quantity
+from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import Inventory, load_inventory
@@ -43,6 +44,7 @@ def parser() -> Parser:
         ("demo", _add_demo, "measure for real on loopback: broker, responder, collector and one agent"),
         ("simulate", _add_simulate, "many made-up boxes on the real wire"),
         ("sites", _add_sites, "each site's state, from a collector"),
+        ("report", _add_report, "what a site's line did in a period, against what was promised"),
         ("mesh", _add_mesh, "who measures to whom by a sites.toml, and each box's part of it"),
         ("check-config", _add_check, "check a collector's files"),
     ):
@@ -80,6 +82,24 @@ def _add_sites(parser: argparse.ArgumentParser) -> None:
         help="instead, what is measured between it and others, at whichever end it is",
     )
     parser.set_defaults(run=_sites)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    scope = parser.add_mutually_exclusive_group(required=True)
+    scope.add_argument("--site", metavar="TERRITORY/SITE", help="one site; the territory may be left out")
+    scope.add_argument("--territory", metavar="TERRITORY", help="all sites of a territory")
+    scope.add_argument("--all", action="store_true", help="all sites")
+    period = parser.add_mutually_exclusive_group(required=True)
+    period.add_argument("--month", metavar="YYYY-MM", help="a month, by each site's own time")
+    period.add_argument("--from", dest="first", metavar="YYYY-MM-DD", help="the first day")
+    period.add_argument("--year", metavar="YYYY", help="territories and cities compared, month by month")
+    parser.add_argument("--to", dest="last", metavar="YYYY-MM-DD", help="the last day, which is in it")
+    parser.add_argument("--format", default="json", metavar="FORMAT", help="json (the default) or csv")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
+    parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="read this store instead, with --sites")
+    parser.add_argument("--sites", type=Path, metavar="FILE", help="the sites.toml of --store")
+    parser.set_defaults(run=_report)
 
 
 def _add_mesh(parser: argparse.ArgumentParser) -> None:
@@ -136,6 +156,27 @@ def _simulate(arguments: argparse.Namespace) -> int:
     summary = simulate.Simulation(load).run()
     print(summary)
     return 0 if summary.complete else 1
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import report
+
+    given = {
+        "site": arguments.site,
+        "territory": arguments.territory,
+        "all": "1" if arguments.all else None,
+        "month": arguments.month,
+        "from": arguments.first,
+        "to": arguments.last,
+        "year": arguments.year,
+        "format": arguments.format,
+    }
+    words = {name: word for name, word in given.items() if word is not None}
+    if (arguments.store is None) != (arguments.sites is None):
+        raise ConfigError("", "", "--store and --sites go together: a store and the inventory of its boxes")
+    if arguments.store is None:
+        return report.from_api(arguments.api, words, arguments.output)
+    return report.from_store(arguments.store, load_inventory(arguments.sites), words, arguments.output)
 
 
 def _mesh(arguments: argparse.Namespace) -> int:

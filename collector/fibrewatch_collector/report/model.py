@@ -333,3 +333,35 @@ class Fleet(Struct, frozen=True, kw_only=True):
     period: Period
     territory: str | None
     sites: tuple[Report, ...]
+
+
+class CityMonth(Struct, frozen=True, kw_only=True):
+    """What the uplinks with a promise did in one city in one month, by its sites' own time.
+
+    Attributes:
+        ratio: All available minutes out of all that were measured, net; None where coverage is below the floor.
+        answers: How many findings of each answer.
+    """
+
+    territory: str
+    territory_name: str
+    city: str
+    month: str
+    sites: int
+    uplinks: int
+    available: int
+    unavailable: int
+    not_measured: int
+    maintenance: int
+    total: int
+    ratio: float | None
+    coverage: float
+    answers: Mapping[str, int] = {}
+
+
+class Balance(Struct, frozen=True, kw_only=True):
+    """A year of territories and cities, month by month; months that have not begun are not there."""
+
+    year: int
+    made_at: datetime
+    months: tuple[CityMonth, ...]

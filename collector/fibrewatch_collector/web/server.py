@@ -4,7 +4,8 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from fibrewatch.errors import StoreError
 from fibrewatch_collector.families import CONTENT_TYPE
 from fibrewatch_collector.hub import Hub
+from fibrewatch_collector.report import asked, output
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web import query, views
 
@@ -22,6 +24,7 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 READ_TIMEOUT_S = 10.0
+REPORT_TIMEOUT_S = 120.0
 READERS = 4
 GZIP_LEVEL = 1
 COMPRESS_FROM_BYTES = 4096
@@ -35,6 +38,7 @@ class Server:
 
     def __init__(self, hub: Hub, store: Store) -> None:
         self._hub, self._store = hub, store
+        self._reporter = ThreadPoolExecutor(1, "http-report")
         self._readers = ThreadPoolExecutor(READERS, "http-read")
         self._page = files(__package__).joinpath("page.html").read_bytes()
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=2.0)
@@ -55,7 +59,8 @@ class Server:
     async def stop(self) -> None:
         """Ends all connections."""
         await self._runner.cleanup()
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._readers, self._reporter):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[_in_json])
@@ -68,6 +73,7 @@ class Server:
                 web.get("/api/v1/sites", self._sites),
                 web.get("/api/v1/agents", self._agents),
                 web.get("/api/v1/measurements", self._measurements),
+                web.get("/api/v1/report", self._report),
             ]
         )
         return app
@@ -95,13 +101,29 @@ class Server:
         rows = await self._read(lambda: self._store.measurements(where, after, limit))
         return _json(request, views.measurements(rows, limit))
 
-    async def _read(self, work: Callable[[], T]) -> T:
+    async def _report(self, request: web.Request) -> web.Response:
+        """One report at a time: it keeps a core busy, and scrapes must not wait for it."""
+        question = asked.question(request.query)
+        form, inventory = output.FORMATS[question.format], self._hub.inventory
+        now = datetime.fromtimestamp(self._hub.now(), UTC)
+
+        def work() -> bytes:
+            return form.write(asked.answer(self._store, inventory, question, now))
+
+        body = await self._read(work, self._reporter, REPORT_TIMEOUT_S)
+        response = web.Response(body=body, content_type=form.content_type, charset="utf-8")
+        response.headers["Cache-Control"] = "no-store"
+        if len(body) >= COMPRESS_FROM_BYTES:
+            response.enable_compression()
+        return response
+
+    async def _read(self, work: Callable[[], T], pool: Executor | None = None, timeout_s: float = READ_TIMEOUT_S) -> T:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
-                return await loop.run_in_executor(self._readers, work)
+            async with asyncio.timeout(timeout_s):
+                return await loop.run_in_executor(pool or self._readers, work)
         except TimeoutError as e:
-            raise StoreError(f"the store did not answer within {READ_TIMEOUT_S:g} s") from e
+            raise StoreError(f"the store did not answer within {timeout_s:g} s") from e
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """Family by family, so that other work gets its turn and no second copy of it all is made."""
@@ -137,7 +159,7 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
     """Errors of the API as one line of JSON; nothing but a fault of ours is a 500."""
     try:
         return await handler(request)
-    except query.QueryError as e:
+    except (query.QueryError, asked.AskError) as e:
         return _problem(request, 400, str(e))
     except web.HTTPException as e:
         return _problem(request, e.status, f"{request.method} {request.path[:100]}: {e.reason}")

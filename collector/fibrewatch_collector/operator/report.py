@@ -1,0 +1,59 @@
+"""`fibrewatch report`: from a collector's API, or from its store where that can be read."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+
+from fibrewatch.errors import StoreError
+from fibrewatch_collector.inventory import Inventory
+from fibrewatch_collector.operator.api import Api
+from fibrewatch_collector.report import asked, output
+
+
+def from_api(url: str, words: Mapping[str, str], out: Path | None) -> int:
+    """Asks a collector; returns the exit status.
+
+    Raises:
+        AskError: The parameters don't fit together.
+        ApiError: The collector does not answer, or refuses.
+    """
+    asked.question(words)
+    return _put(asyncio.run(_ask(url, words)), out)
+
+
+def from_store(path: Path, inventory: Inventory, words: Mapping[str, str], out: Path | None) -> int:
+    """Reads a store; returns the exit status.
+
+    Raises:
+        AskError: The report can't be made.
+        StoreError: There is no store, or it can't be read.
+    """
+    from fibrewatch_collector.store.sqlite import SqliteStore
+
+    question = asked.question(words)
+    if not path.exists():
+        raise StoreError(f"{path}: there is no store")
+    store = SqliteStore(path)
+    try:
+        answer = asked.answer(store, inventory, question, datetime.now(UTC))
+    finally:
+        store.close()
+    return _put(output.FORMATS[question.format].write(answer), out)
+
+
+async def _ask(url: str, words: Mapping[str, str]) -> bytes:
+    async with aiohttp.ClientSession() as session:
+        return await Api(url, session).report(words)
+
+
+def _put(body: bytes, out: Path | None) -> int:
+    if out is not None:
+        out.write_bytes(body)
+        return 0
+    sys.stdout.buffer.write(body)
+    sys.stdout.buffer.flush()
+    return 0

@@ -1,0 +1,145 @@
+"""Which report somebody asks for, on the command line or over HTTP, and its answer. Blocks on the store."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+from msgspec import Struct
+
+from fibrewatch.config import nearest
+from fibrewatch.errors import FibrewatchError
+from fibrewatch_collector.inventory import Inventory, Site
+from fibrewatch_collector.report import balance, figures, model, output
+from fibrewatch_collector.sla import periods
+from fibrewatch_collector.sla.periods import Period
+from fibrewatch_collector.store import Store
+
+Answer = model.Report | model.Fleet | model.Balance
+SCOPES, PERIODS = ("site", "territory", "all"), ("month", "from", "year")
+PARAMETERS = (*SCOPES, *PERIODS, "to", "format")
+
+
+class AskError(FibrewatchError):
+    """A report that can't be made: the text names what is wrong."""
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """One scope and one period.
+
+    Attributes:
+        site: territory/site, or the site alone where there is one of this id.
+        last: The last day, which is in the period.
+    """
+
+    site: str | None = None
+    territory: str | None = None
+    month: str | None = None
+    first: date | None = None
+    last: date | None = None
+    year: int | None = None
+    format: str = "json"
+
+    def zoned(self, zone: str) -> Period:
+        """The period where the site is; of a year, all of it."""
+        if self.month is not None:
+            return periods.month(self.month, zone)
+        if self.first is not None and self.last is not None:
+            return periods.between(self.first, self.last, zone)
+        return periods.year(self.year or 0, zone)
+
+
+def question(words: Mapping[str, str]) -> Question:
+    """What the parameters ask; names as in `PARAMETERS`.
+
+    Raises:
+        AskError: Something is missing, too much, or no such thing.
+    """
+    for name in words:
+        if name not in PARAMETERS:
+            raise AskError(f"{name[:60]}: no such parameter{nearest(name, PARAMETERS)}")
+    _one_of(words, SCOPES)
+    period = _one_of(words, PERIODS)
+    if ("to" in words) != (period == "from"):
+        raise AskError("from and to go together, each a day such as 2026-10-01; the last one is in the period")
+    first, last = (_day(words[name], name) if name in words else None for name in ("from", "to"))
+    asked = Question(
+        site=words.get("site"),
+        territory=words.get("territory"),
+        month=words.get("month"),
+        first=first,
+        last=last,
+        year=_year(words["year"]) if "year" in words else None,
+        format=_format(words.get("format", "json")),
+    )
+    try:
+        asked.zoned("UTC")
+    except (ValueError, OverflowError) as e:
+        raise AskError(f"{period}: {e}") from e
+    return asked
+
+
+def answer(store: Store, inventory: Inventory, asked: Question, now: datetime) -> Answer:
+    """The report.
+
+    Raises:
+        AskError: No such site or territory, or the period has not begun.
+    """
+    sites = _sites(inventory, asked)
+    if all(asked.zoned(site.time_zone).begin >= now for site in sites):
+        raise AskError(f"{asked.zoned('UTC').label}: the period has not begun")
+    if asked.year is not None:
+        return balance.balance(store, inventory, sites, asked.year, now)
+    if asked.site is not None:
+        return figures.report(store, inventory, sites[0], asked.zoned(sites[0].time_zone), now)
+    return figures.fleet(store, inventory, sites, asked.zoned, now, territory=asked.territory)
+
+
+def _sites(inventory: Inventory, asked: Question) -> Sequence[Site]:
+    if asked.territory is not None and asked.territory not in inventory.territories:
+        hint = nearest(asked.territory, inventory.territories)
+        raise AskError(f'territory: no "{asked.territory[:60]}" in the inventory{hint}')
+    found = [site for site in inventory.sites.values() if _meant(site, asked)]
+    if asked.site is None:
+        return found or _none("there is no site in it")
+    names = [name for key in inventory.sites for name in ("/".join(key), key[1])]
+    if not found:
+        return _none(f'site: no "{asked.site[:60]}" in the inventory{nearest(asked.site, names)}')
+    if len(found) > 1:
+        return _none(f'site: "{asked.site}" is {" and ".join("/".join(site.key) for site in found)}: which one?')
+    return found
+
+
+def _none(problem: str) -> Sequence[Site]:
+    raise AskError(problem)
+
+
+def _meant(site: Site, asked: Question) -> bool:
+    if asked.site is not None:
+        return asked.site in (site.id, "/".join(site.key))
+    return asked.territory in (None, site.territory)
+
+
+def _one_of(words: Mapping[str, str], names: Iterable[str]) -> str:
+    given = [name for name in names if name in words]
+    if len(given) != 1:
+        problem = f"{' and '.join(given)} exclude each other" if given else f"say one of {', '.join(names)}"
+        raise AskError(problem)
+    return given[0]
+
+
+def _day(text: str, name: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as e:
+        raise AskError(f'{name}: "{text[:60]}" is no day such as 2026-10-01') from e
+
+
+def _year(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) == 4 and "1970" <= text < "9999"):
+        raise AskError(f'year: "{text[:60]}" is no year such as 2026')
+    return int(text)
+
+
+def _format(text: str) -> str:
+    if text not in output.FORMATS:
+        raise AskError(f'format: no "{text[:60]}"{nearest(text, output.FORMATS)}; one of {", ".join(output.FORMATS)}')
+    return text

@@ -1,0 +1,129 @@
+"""A report as JSON, or as CSV: tables one after another, an empty line between them, each with its head. Pure."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from fibrewatch_collector.report.model import Balance, Fleet, Report
+
+Answer = Report | Fleet | Balance
+Row = Sequence[object]
+
+PLACE = ("territory", "site", "begin", "end", "time_zone")
+FINDING = (
+    *(
+        "subject",
+        "id",
+        "kind",
+        "metric",
+        "target",
+        "hours",
+        "asked",
+        "unit",
+        "value",
+        "low",
+        "high",
+        "n",
+        "met",
+        "open",
+    ),
+    *("limit", "limit_unit", "floor", "answer", "source"),
+)
+MINUTES = ("available", "unavailable", "not_measured", "maintenance", "total", "ratio", "coverage")
+SERIES = ("uplink", "probe", "test", "target", "role")
+COUNTS = ("valid", "censored", "invalid", "failed", "skipped", "undated", "missing", "late")
+QUANTILES = ("n", "p5", "p50", "p95", "p99", "relative_error")
+MONTH = ("territory", "city", "month", "sites", "uplinks", *MINUTES)
+ANSWERS = ("pass", "fail", "undecided", "insufficient")
+
+
+class Format(NamedTuple):
+    """How an answer is written."""
+
+    content_type: str
+    suffix: str
+    write: Callable[[Answer], bytes]
+
+
+def _json(answer: Answer) -> bytes:
+    return msgspec.json.encode(answer) + b"\n"
+
+
+def _csv(answer: Answer) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for number, table in enumerate(_tables(answer)):
+        if number:
+            text.write("\n")
+        writer.writerows([[_cell(value) for value in row] for row in table])
+    return text.getvalue().encode()
+
+
+def _tables(answer: Answer) -> list[list[Row]]:
+    if isinstance(answer, Balance):
+        return [[[*MONTH, *ANSWERS], *(_month(answer, each) for each in range(len(answer.months)))]]
+    reports = answer.sites if isinstance(answer, Fleet) else (answer,)
+    return [_findings(reports), _uplinks(reports), _series(reports)]
+
+
+def _place(report: Report) -> Row:
+    period = report.period
+    return [report.site.territory, report.site.site, period.begin, period.end, period.time_zone]
+
+
+def _findings(reports: Iterable[Report]) -> list[Row]:
+    rows: list[Row] = [[*PLACE, *FINDING]]
+    for report in reports:
+        for each in report.findings:
+            ends = {"low": each.interval and each.interval.low, "high": each.interval and each.interval.high}
+            rows.append([*_place(report), *(ends[name] if name in ends else getattr(each, name) for name in FINDING)])
+    return rows
+
+
+def _uplinks(reports: Iterable[Report]) -> list[Row]:
+    rows: list[Row] = [[*PLACE, "uplink", "sla", "figure", *MINUTES, "low", "high"]]
+    for report in reports:
+        for uplink in report.uplinks:
+            for name in ("net", "gross"):
+                found = getattr(uplink, name)
+                minutes = [getattr(found, word) for word in MINUTES]
+                rows.append(
+                    [*_place(report), uplink.id, uplink.sla, name, *minutes, found.bounds.low, found.bounds.high]
+                )
+    return rows
+
+
+def _series(reports: Iterable[Report]) -> list[Row]:
+    rows: list[Row] = [[*PLACE, *SERIES, *COUNTS, "sent", "lost", "field", *QUANTILES]]
+    for report in reports:
+        for each in report.series:
+            whose = [getattr(each, name) for name in SERIES]
+            counts = [*(getattr(each.counts, name) for name in COUNTS), each.sent, each.lost]
+            for field in each.fields or ("",):
+                quantiles = [getattr(each.fields.get(field), name, None) for name in QUANTILES]
+                rows.append([*_place(report), *whose, *counts, field, *quantiles])
+    return rows
+
+
+def _month(balance: Balance, number: int) -> Row:
+    found = balance.months[number]
+    return [*(getattr(found, name) for name in MONTH), *(found.answers.get(each, 0) for each in ANSWERS)]
+
+
+def _cell(value: object) -> object:
+    """None is empty; a text that a spreadsheet would take for a formula is marked as text."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+FORMATS: Mapping[str, Format] = {
+    "json": Format("application/json", "json", _json),
+    "csv": Format("text/csv", "csv", _csv),
+}
