@@ -6,7 +6,7 @@ import ipaddress
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,6 +61,7 @@ class Box:
         turn: The run's hold on the box, for a heavy test.
         aside: Entered while a run waits for others: its deadline stands still, and other heavy tests may run.
         near: Set by a heavy test when its turn has come: traffic will flow in a moment.
+        ready: Awaited by a heavy test before its traffic flows: whoever watches the line has begun.
         enough: Set while a heavy test runs when it should end early and report what it has.
         flow: When its traffic began and ended, by the monotonic clock; the end is infinite while it flows.
         memory: What one test against one target keeps from run to run; gone when the agent ends.
@@ -78,6 +79,7 @@ class Box:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     report_target: Callable[[bool], None] = lambda lost: None
     near: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: Callable[[], Awaitable[None]] = field(default=lambda: asyncio.sleep(0))
     enough: asyncio.Event = field(default_factory=asyncio.Event)
     flow: tuple[float, float] | None = None
     memory: dict[str, Any] = field(default_factory=dict)

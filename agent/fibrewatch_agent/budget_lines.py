@@ -1,5 +1,6 @@
 """What the schedule moves in a month over each uplink, against its budget, as text for `check-config`."""
 
+import math
 from collections.abc import Iterator
 
 from fibrewatch_agent import budget
@@ -18,12 +19,11 @@ def budgets(config: AgentConfig) -> Iterator[str]:
         tests = [planned(plan, line) for plan in config.plans if plan.uplink == name]
         now = budget.pace(Account(month=""), line.monthly_bytes, _MONTH_S, tests)
         text = f"uplink {name}: {_gb(budget.per_month(tests))} a month at most, of {_gb(line.monthly_bytes)}"
-        if now.adapted and now.stretch < float("inf"):
-            text += (
-                f": heavy tests will move {now.size:.0%} of that at a time and run {now.stretch:.1f} times as rarely"
-            )
-        elif now.adapted:
+        if math.isinf(now.stretch):
             text += ": nothing is left for heavy tests"
+        elif now.adapted:
+            text += f": heavy tests will move {now.size * 100:.0f} % of that at a time"
+            text += f" and run {now.stretch:.1f} times as rarely" if now.stretch > 1 else ""
         yield text
 
 

@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 60.0
 _FRESH_S = 30.0
-"""A look just before a test is not repeated by the test."""
-_TAIL_S = 4.0
-"""After a transfer the router's next refresh is waited for so long."""
+"""A look just before a test that found nothing is not repeated by the test."""
+_TAIL_S, _EACH_S = 4.0, 0.1
+"""Before and after a transfer a refresh of the router's counters is waited for so long."""
 _AFTER_S = 1.0
 """How long our own queue may take to run empty before round trips are looked at again."""
 _SPREAD_S = 3600.0
@@ -267,7 +267,7 @@ class Watch:
         """Round trips before the test, where there are no counters; one just made is as good."""
         if self._line is not None and self._line.router is not None:
             return
-        if known is not None and time.monotonic() - known[0] <= _FRESH_S:
+        if known is not None and known[1].busy is None and time.monotonic() - known[0] <= _FRESH_S:
             self._looks.append(known[1])
             return
         self._looks.append(await self._heavy.look(self._plan, self._box))
@@ -281,6 +281,7 @@ class Watch:
             return
         async with asyncio.TaskGroup() as tasks:
             watcher = tasks.create_task(self._mind(self._line, interface), name=f"tenants {self._plan.key}")
+            self._box.ready = self._ready
             yield
             watcher.cancel()
 
@@ -298,6 +299,15 @@ class Watch:
         except (ToolError, OSError) as e:
             log.warning("can't ask the router: %s", e)
 
+    async def _ready(self) -> None:
+        """The router's counters were seen to move, or there is no more time to wait for that."""
+        try:
+            async with asyncio.timeout(_TAIL_S):
+                while self._poll is None or not (self._poll.ended or self._poll.edges()):  # noqa: ASYNC110 - as wan_poll
+                    await asyncio.sleep(_EACH_S)
+        except TimeoutError:
+            return
+
     async def look_after(self) -> None:
         """The router's next refresh; where it tells nothing, round trips again."""
         if self._box.flow is None or self._box.stopping.is_set():
@@ -311,7 +321,7 @@ class Watch:
     async def _refreshed(self, poll: Poll, end: float) -> None:
         try:
             async with asyncio.timeout(_TAIL_S):
-                while not poll.ended and poll.edges()[-1].now.at < end:
+                while not poll.ended and poll.edges()[-1].before.at < end + wan.DRAINED_S:
                     await poll.news()
         except TimeoutError:
             return
@@ -335,8 +345,7 @@ class Watch:
         flow = self._box.flow
         if self._poll is None or flow is None:
             return None
-        begin = min(flow[0] + tenants.SETTLED_S, (flow[0] + flow[1]) / 2)
-        return wan.during(self._poll.edges(), self._direction, begin, flow[1])
+        return wan.during(self._poll.edges(), self._direction, *flow)
 
     def _evidence(self, goodput: float, conditions: Conditions, others: Others | None) -> Evidence:
         line, interface = self._line, self._heavy.interface(self._box)

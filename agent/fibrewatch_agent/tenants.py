@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 10.0
 """Two refreshes of a router's counters are waited for so long; a line on which nothing moved in that time is idle."""
-SETTLED_S = 1.0
-"""At first a transfer fills queues: what is on its way in them was counted by the router and not yet by us."""
 _ECHOES, _EACH_S, _LAST_S = 20, 0.05, 1.0
 
 
@@ -84,7 +82,7 @@ async def rising(poll: Poll, line: LineConfig, direction: Direction, box: Box) -
         limit = tolerated(line, direction, wan.speed_of(poll.samples))
         if box.flow is None or limit is None:
             continue
-        since = box.flow[0] + SETTLED_S
+        since = box.flow[0] + wan.SETTLED_S
         found = wan.latest([edge for edge in poll.edges() if edge.before.at >= since], direction)
         if found is not None and found.exceed(limit):
             log.info("tenants' demand rose test=%s rate=%.3g tolerated=%.3g", box.test, found.rate, limit)
@@ -100,8 +98,10 @@ class RoundTrips:
 
     async def look(self, box: Box) -> Look:
         """Twenty echo requests in a second; remembers what it saw."""
+        if box.address is None:
+            return Look(unknown="there is no target beyond the gateway")
         try:
-            rtts = await self._rtts(box)
+            rtts = await self._rtts(box, box.address)
         except (ProbeError, OSError) as e:
             return Look(unknown=str(e))
         if not rtts:
@@ -114,8 +114,8 @@ class RoundTrips:
             return Look()
         return Look(f"round trips to the operator are {above * 1e3:.0f} ms longer than they have to be")
 
-    async def _rtts(self, box: Box) -> list[float]:
-        target = await box.resolved_address(box.address or "")
+    async def _rtts(self, box: Box, address: str) -> list[float]:
+        target = await box.resolved_address(address)
         if ipaddress.ip_address(target.split("%")[0]).is_loopback:
             return []
         searcher = replace(box, address=landmarks.FIRST_HOP, toward=(target,), memory=self._memory)

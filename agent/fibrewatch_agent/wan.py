@@ -15,6 +15,10 @@ Direction = Literal["down", "up"]
 
 OWN_TOLERANCE = 0.02
 """Of our own traffic: the two count different headers (PPPoE, VLAN), 4 to 22 bytes a frame of 1514."""
+SETTLED_S = 1.0
+"""At first a transfer fills queues: what is on its way in them was counted by one side and not yet by the other."""
+DRAINED_S = 0.3
+"""After it they take so long to run empty."""
 _ETHERNET, _HEADERS = 14, 66
 """Bytes of a frame's header; of all headers of a TCP segment with time stamps."""
 _SHORTEST_S = 1.0
@@ -173,13 +177,19 @@ def latest(found: Sequence[Edge], direction: Direction) -> Others | None:
 
 
 def during(found: Sequence[Edge], direction: Direction, begin: float, end: float) -> Others | None:
-    """Of a transfer, by the longest stretch within it, or the shortest around it when that is less than half of it."""
-    within = [edge for edge in found if begin <= edge.now.at <= end]
+    """Of a transfer: by a stretch within it if that is long enough, else by one around it.
+
+    A queue lies between the router's counter and ours. Within a transfer, once it has settled, the queue is as full at
+    the beginning as at the end, and before and after it is empty; from one to the other it would be taken for others'.
+    """
+    within = [edge for edge in found if begin + SETTLED_S <= edge.now.at <= end]
     if len(within) > 1 and within[-1].now.at - within[0].now.at >= (end - begin) / 2:
         return others(within[0], within[-1], direction)
-    early = [edge for edge in found if edge.now.at <= begin] or within[:1]
-    late = [edge for edge in found if edge.now.at >= end] or within[-1:]
-    return others(early[-1], late[0], direction) if early and late else None
+    early = [edge for edge in found if edge.now.at <= begin]
+    late = [edge for edge in found if edge.before.at >= end + DRAINED_S]
+    if early and late:
+        return others(early[-1], late[0], direction)
+    return latest(within, direction)
 
 
 def speed_of(samples: Iterable[Sample]) -> float | None:

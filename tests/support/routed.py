@@ -4,6 +4,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.support.netns import Link, Namespace
 
@@ -47,7 +48,7 @@ class RoutedLine:
         for namespace in (self.box, self.router, self.far):
             namespace.close()
 
-    def __enter__(self) -> "RoutedLine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

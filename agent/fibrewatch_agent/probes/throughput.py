@@ -102,6 +102,7 @@ async def _at_a_place(
         async for place in found:
             box.near.set()
             await trips.idle(params.idle_s)
+            await box.ready()
             done = await _transfer(params, box, place, stop)
             if done.run.failure is None or done.run.failure.error not in _BUSY:
                 return done, place

@@ -66,8 +66,8 @@ def plan(
 class Bench:
     """The agent's middle: what it stores is in `stored`, each with whether it was dated."""
 
-    def __init__(self, nowhere: Path, **changes: Any) -> None:
-        self.wall = Wall()
+    def __init__(self, nowhere: Path, wall: Wall | None = None, **changes: Any) -> None:
+        self.wall = wall or Wall()
         self.stored: list[AnyMeasurement] = []
         self.dated: list[bool] = []
         self.changed = asyncio.Event()
