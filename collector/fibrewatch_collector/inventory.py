@@ -198,6 +198,23 @@ class Inventory:
             return None
         return box.interfaces.get(interface or "", site.main_uplink)
 
+    def reached_over(self, agent: AgentId) -> Vantage | None:
+        """The uplink over which others reach a box: the only one that it is on, or the site's main one."""
+        box, site = self.agents.get(agent), self.site_of(agent)
+        if box is None or site is None:
+            return None
+        ridden = {*box.interfaces.values()}
+        return (*site.key, site.main_uplink if site.main_uplink in ridden or len(ridden) != 1 else ridden.pop())
+
+    def operators(self) -> Mapping[Vantage, str]:
+        """Whose network each uplink hangs on; those of which it is not told are left out."""
+        return {
+            (*site.key, uplink.id): uplink.operator
+            for site in self.sites.values()
+            for uplink in site.uplinks
+            if uplink.operator is not None
+        }
+
     def promise(self, site: Site, uplink: str) -> Promise | None:
         """What the operator promised for an uplink; None where nothing is."""
         return self.promises.get((*site.key, uplink))

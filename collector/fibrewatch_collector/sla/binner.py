@@ -13,7 +13,7 @@ from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Inventory, SiteKey
 from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.bins import MINUTE_S, Flow, Vantage, Verdict
-from fibrewatch_collector.store import Bin, Store, WindowCount
+from fibrewatch_collector.store import Bin, BinState, Store, WindowCount
 
 GRACE_S = 5.0
 """A minute's last window is sent when its last reply is overdue, a few seconds after the minute's end."""
@@ -22,7 +22,6 @@ MAX_FILL_S = 32 * 86400
 """So far back the time between an uplink's first windows is filled: a box keeps nothing older than its spool's age."""
 Intervals = Mapping[AgentId, Mapping[tuple[str, str], float]]
 """Of each box by test and target."""
-SILENT = Verdict("N", "silent")
 
 
 @dataclass(slots=True)
@@ -131,8 +130,8 @@ def judge_all(work: Work, store: Store, inventory: Inventory, intervals: Interva
         fill.setdefault(minute, set()).add(vantage)
     found: list[Bin] = []
     for minute in sorted(work.judge.keys() | fill.keys()):
-        verdicts = {vantage: SILENT for vantage in fill.get(minute, ()) if vantage[:2] in inventory.sites}
-        verdicts.update(judge.minute(minute, work.judge.get(minute, set())))
+        silent = {vantage for vantage in fill.get(minute, ()) if vantage[:2] in inventory.sites}
+        verdicts = judge.minute(minute, work.judge.get(minute, set()), silent)
         found += [Bin(*vantage, minute, *verdict, bins.VERSION) for vantage, verdict in sorted(verdicts.items())]
     return found
 
@@ -148,26 +147,41 @@ def _gaps(work: Work, store: Store) -> Iterator[tuple[Vantage, int]]:
 
 
 class _Judge:
-    """Judges minutes; a lost target is looked at from all sites, because it may be the target's own fault."""
+    """Judges minutes; a lost target is looked at from all sites, because it may be the target's own fault.
+
+    A site that says nothing is looked at from those that measure to it: they may know whether its line is cut.
+    """
 
     def __init__(self, store: Store, inventory: Inventory, intervals: Intervals) -> None:
         self._store, self._inventory, self._intervals = store, inventory, intervals
+        self._observers, self._operators = store.observers(), inventory.operators()
 
-    def minute(self, minute: int, sites: set[SiteKey]) -> dict[Vantage, Verdict]:
-        views = self._views(minute, sites)
-        if not views:
-            return {}
+    def minute(self, minute: int, sites: set[SiteKey], silent: set[Vantage]) -> dict[Vantage, Verdict]:
+        """The verdicts on all that is touched.
+
+        Args:
+            minute: Its start.
+            sites: Those that have data in it.
+            silent: Uplinks that have no bin yet.
+        """
+        wanted = sites | {observer for vantage in silent for observer in self._observers.get(vantage[:2], ())}
+        wanted &= self._inventory.sites.keys()
+        views = self._views(minute, wanted)
+        seen = bins.seen_sites(views) & self._inventory.sites.keys()
+        views |= self._views(minute, seen - wanted)
+        wanted |= seen
+        others = self._store.bin_totals(minute, minute + MINUTE_S) if views else {}
         dead: frozenset[str] = frozenset()
-        if self._all_sites_matter(minute, views):
-            views |= self._views(minute, self._inventory.sites.keys() - sites)
+        if _all_sites_matter(views, others):
+            views |= self._views(minute, self._inventory.sites.keys() - wanted)
             dead = bins.dead_targets(views)
-        return {vantage: bins.judge(flows, dead) for vantage, flows in views.items()}
-
-    def _all_sites_matter(self, minute: int, views: Mapping[Vantage, list[Flow]]) -> bool:
-        if not all(flow.answers for flows in views.values() for flow in flows):
-            return True
-        others = self._store.bin_totals(minute, minute + MINUTE_S)
-        return any(states.get("U") or states.get("N") for vantage, states in others.items() if vantage not in views)
+        outside = bins.outside_views(views, self._inventory.reached_over)
+        unseen = (silent | (others.keys() & outside.keys())) - views.keys()
+        verdicts = {vantage: bins.unseen(outside.get(vantage, bins.ALONE)) for vantage in unseen}
+        verdicts |= {
+            vantage: bins.judge(flows, dead, outside.get(vantage, bins.ALONE)) for vantage, flows in views.items()
+        }
+        return bins.shared_faults(verdicts, self._operators)
 
     def _views(self, minute: int, sites: Iterable[SiteKey]) -> dict[Vantage, list[Flow]]:
         """Uplinks with any samples; those without enough of them have no flows."""
@@ -182,4 +196,11 @@ class _Judge:
     def _flow(self, count: WindowCount) -> Iterator[Flow]:
         interval = self._intervals.get(count.agent, {}).get((count.test, count.target), INTERVAL_S)
         if bins.enough(count.sent, interval):
-            yield Flow(count.agent, count.target, count.role, bins.answers(count.sent, count.lost))
+            yield Flow(count.agent, count.target, count.role, bins.answers(count.sent, count.lost), count.peer)
+
+
+def _all_sites_matter(views: Mapping[Vantage, list[Flow]], others: Mapping[Vantage, Mapping[BinState, int]]) -> bool:
+    """Whether something is lost in these views, or was in those that were judged before."""
+    if not all(flow.answers for flows in views.values() for flow in flows):
+        return True
+    return any(states.get("U") or states.get("N") for vantage, states in others.items() if vantage not in views)

@@ -134,6 +134,7 @@ class WindowCount(NamedTuple):
     sent: int
     lost: int
     windows: int
+    peer: str | None = None
 
 
 class Rollup(NamedTuple):
@@ -278,6 +279,9 @@ class Store(Protocol):
 
     def schedules(self, where: Filter) -> list[Scheduled]:
         """Those that began before the filter's end, by agent and time."""
+
+    def observers(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
+        """Site → the sites whose boxes ever measured to one of its boxes (`Target.peer`)."""
 
     def rollups(self, where: Filter) -> list[Rollup]:
         """Hours with begin ≤ hour < end, by series and time."""

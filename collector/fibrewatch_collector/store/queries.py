@@ -86,7 +86,7 @@ def refusals(db: sqlite3.Connection, where: Filter, limit: int) -> list[Refusal]
 
 _WINDOW_COUNTS = f"""
 SELECT a.territory, a.site, a.agent, s.test, s.target, s.role, s.interface, s.family,
-       sum(m.sent), sum(m.lost), count(*)
+       sum(m.sent), sum(m.lost), count(*), nullif(s.peer, '')
 FROM agent a JOIN series s ON s.agent = a.id JOIN measurement m INDEXED BY measurement_time ON m.series = s.id
 WHERE a.territory = ? AND a.site = ? AND m.started_us >= ? AND m.started_us < ? AND s.target <> '' AND {COUNTED}
 GROUP BY s.id ORDER BY s.id
@@ -99,6 +99,17 @@ def window_counts(db: sqlite3.Connection, territory: str, site: str, begin: floa
     return [
         WindowCount(AgentId(*row[:3]), row[3], row[4], row[5], row[6] or None, row[7] or None, *row[8:]) for row in rows
     ]
+
+
+def observers(db: sqlite3.Connection) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
+    """See Store.observers."""
+    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    query = """SELECT DISTINCT a.territory, a.site, s.peer FROM series s JOIN agent a ON a.id = s.agent
+        WHERE s.peer <> ''"""
+    for territory, site, peer in db.execute(query):
+        far_territory, far_site, _ = peer.split("/")
+        found.setdefault((far_territory, far_site), set()).add((territory, site))
+    return found
 
 
 def rollups(db: sqlite3.Connection, where: Filter) -> list[Rollup]:

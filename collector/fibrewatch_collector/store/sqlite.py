@@ -211,6 +211,11 @@ class SqliteStore:
         with self._reading() as db:
             return queries.window_counts(db, territory, site, begin, end)
 
+    def observers(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
+        """See Store."""
+        with self._reading() as db:
+            return queries.observers(db)
+
     def rollups(self, where: Filter) -> list[Rollup]:
         """See Store."""
         with self._reading() as db:

@@ -11,14 +11,16 @@ T0 = 1_790_856_000
 ROLES: dict[str, Role] = {"gw": "gateway", "edge": "access", "dns": "neutral", "far": "responder"}
 
 
-def window(name: str, start: float, *, sent: int = 60, lost: int = 0, **fields: Any) -> AnyMeasurement:
+def window(
+    name: str, start: float, *, sent: int = 60, lost: int = 0, peer: str | None = None, **fields: Any
+) -> AnyMeasurement:
     """A minute of pings; with a minus before the target's name all were lost."""
     lost = sent if name.startswith("-") else lost
     target = name.strip("-")
     usual: dict[str, Any] = {
         "probe": "ping",
         "test": "ping",
-        "target": Target(name=target, role=ROLES[target]),
+        "target": Target(name=target, role=ROLES.get(target, "responder"), peer=peer),
         "started_at": datetime.fromtimestamp(start, UTC),
         "boottime_s": 1.0,
         "boot": "00000000",
