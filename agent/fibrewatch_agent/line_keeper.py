@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ class LineKeeper:
 
     def __init__(self, heavy: Heavy, runner: Runs, alone: asyncio.Lock, config: Callable[[], AgentConfig]) -> None:
         self._heavy, self._runner, self._alone, self._config = heavy, runner, alone, config
-        self._told_at = -TELL_S
+        self._told_at = -math.inf
 
     async def run(self, stopping: asyncio.Event, news: asyncio.Event, first_s: float = FIRST_S) -> None:
         """Looks after everything every ten minutes, and tells budgets on news."""
@@ -52,7 +53,7 @@ class LineKeeper:
             if stopping.is_set():
                 return
             wait_s = LEARN_S
-            if news.is_set() or time.monotonic() - self._told_at >= TELL_S:
+            if news.is_set() or asyncio.get_running_loop().time() - self._told_at >= TELL_S:
                 news.clear()
                 await self._tell()
                 continue
@@ -60,7 +61,7 @@ class LineKeeper:
             await self._learn()
 
     async def _tell(self) -> None:
-        self._told_at = time.monotonic()
+        self._told_at = asyncio.get_running_loop().time()
         for line, result in self._heavy.reports():
             await self._runner.note("budget", f"budget-{result.uplink}", line.interface, result)
         self._heavy.save()
