@@ -127,8 +127,9 @@ class Heavy:
 
     def _pace_in_words(self, plan: Plan, account: Account, now: Pace) -> str:
         line = self.line(plan)
-        of = f"{account.used / 1e9:.3g} of {(line.monthly_bytes if line else 0) or 0:.3g} bytes used in {account.month}"
-        if now.stretch == math.inf or now.left <= 0:
+        whole = (line.monthly_bytes or 0) if line else 0
+        of = f"{account.used / 1e9:.3g} of {whole / 1e9:.3g} GB used in {account.month}"
+        if math.isinf(now.stretch) or now.left <= 0:
             return f"byte budget of {plan.uplink}: {of}: nothing is left for it"
         every = plan.every_s * now.stretch
         return f"byte budget of {plan.uplink}: {of}: every {every / 60:.3g} min instead of {plan.every_s / 60:.3g}"
