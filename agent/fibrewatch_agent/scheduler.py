@@ -16,8 +16,10 @@ from fibrewatch_agent.turn import Turn
 log = logging.getLogger(__name__)
 
 NAP_S = 1.0
-"""The wall clock is looked at this often, so that a step of it (the first NTP synchronisation) neither stalls a test
-for years nor makes up for slots that never were."""
+"""The wall clock is looked at this often, for all tests, so that a step of it (the first NTP synchronisation) neither
+stalls a test for years nor makes up for slots that never were."""
+STEP_S = 0.01
+"""The wall clock went so much farther, or less far, than the loop's."""
 LATE_S = 2 * NAP_S
 """Later than this for a slot means that the clock was stepped, not that the box was busy."""
 TROUBLE_S = 60.0
@@ -74,9 +76,22 @@ class Scheduler:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.apply(plans)
+            clock = tasks.create_task(self._watch_clock(), name="wall clock")
             await stopping.wait()
             self.apply(())
             self._tasks = None
+            clock.cancel()
+
+    async def _watch_clock(self) -> None:
+        """Has all tests look at the clock again when it was stepped."""
+        loop = asyncio.get_running_loop()
+        ahead = self._utc() - loop.time()
+        while True:
+            await asyncio.sleep(NAP_S)
+            before, ahead = ahead, self._utc() - loop.time()
+            if abs(ahead - before) > STEP_S:
+                for instance in self._instances.values():
+                    instance.look_at_clock()
 
     def apply(self, plans: Iterable[Plan]) -> None:
         """Stops what is no longer planned so, starts what is new."""
@@ -108,7 +123,7 @@ class _Instance:
         self.plan = plan
         self._runner, self._exclusive, self._utc = runner, exclusive, utc
         self._phase_s = schedule.phase(agent, plan.key, plan.every_s)
-        self._stopped = asyncio.Event()
+        self._stopped, self._awake = asyncio.Event(), asyncio.Event()
         self._waiting: asyncio.Timeout | None = None
         self._current: asyncio.Task[None] | None = None
         self._trouble, self._told = "", asyncio.Event()
@@ -116,7 +131,12 @@ class _Instance:
     def stop(self) -> None:
         """Closes a window at once; another run goes on to its end."""
         self._stopped.set()
+        self._awake.set()
         self._stop_waiting()
+
+    def look_at_clock(self) -> None:
+        """It was stepped: the next moment is nearer or farther than it was."""
+        self._awake.set()
 
     def look_into(self, why: str) -> None:
         """Has it run soon, out of its slots; the newest reason counts."""
@@ -167,7 +187,7 @@ class _Instance:
             if self._stopped.is_set():
                 break
             if late_s >= LATE_S and held_up_s >= LATE_S:
-                self._skip(runs, slot, f"the box was held up for {held_up_s:.0f} s")
+                self._skip(runs, slot, f"the box was held up until {held_up_s:.0f} s after it")
                 slot = self._next_slot(self._utc())
             elif not 0 <= late_s < LATE_S:
                 log.debug("clock stepped test=%s slot=%.3f late_s=%.3f", self.plan.key, slot, late_s)
@@ -244,23 +264,24 @@ class _Instance:
         """Returns at `moment` (UTC seconds), when stopped, or when the clock was stepped back by more than a period.
 
         Returns:
-            Seconds that the process was held up beyond what it slept for, however the wall clock was set meanwhile.
+            Seconds that the process was held up beyond `moment`, however the wall clock was set meanwhile.
         """
         loop, held_up_s = asyncio.get_running_loop(), 0.0
         while not self._stopped.is_set():
             left = moment - self._utc()
             if left <= 0 or left > self.plan.every_s + LATE_S:
                 break
-            due = loop.time() + min(left, NAP_S)
-            await _nap(self._stopped, min(left, NAP_S))
+            due = loop.time() + left
+            await self._nap(left)
             held_up_s = max(held_up_s, loop.time() - due)
         return held_up_s
 
-
-async def _nap(stopped: asyncio.Event, seconds: float) -> None:
-    """Returns after `seconds`, or as soon as `stopped` is set."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stopped.wait()
-    except TimeoutError:
-        return
+    async def _nap(self, seconds: float) -> None:
+        """Returns after `seconds`, or as soon as there is something to look at."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._awake.wait()
+        except TimeoutError:
+            return
+        if not self._stopped.is_set():
+            self._awake.clear()

@@ -7,7 +7,7 @@ chooses stay the same, and the replies to the next window tell which way the las
 import os
 import socket
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -224,28 +224,29 @@ class StampSession:
         if reply is None:
             self.strays += 1
             return None
-        self._follow(reply)
+        tlvs = stamp_tlvs.usable(reply.tlvs)
+        self._follow(reply, tlvs)
         packet = self.open.get(reply.sender_number)
         if packet is None or reply.sender_sent != packet.sent_field:
             self.strays += packet is not None or reply.sender_number >= self._next  # below: late beyond its window
             return None
         self.ledger.note(packet.number, reply.number)
         if packet.reply is None:
-            self._first(packet, reply)
+            self._first(packet, reply, tlvs)
         return packet
 
-    def _first(self, packet: StampPacket, reply: Reply) -> None:
+    def _first(self, packet: StampPacket, reply: Reply, tlvs: Mapping[int, bytes]) -> None:
         packet.reply = reply
         ptp = reply.estimate.ptp
         packet.there_ns = stamp_packets.unix_ns(reply.received, packet.sent_wall_ns, ptp=ptp)
         packet.away_ns = stamp_packets.unix_ns(reply.sent, packet.there_ns, ptp=ptp)
         self._by_reply[reply.number] = packet
-        said = stamp_tlvs.marks(stamp_tlvs.usable(reply.tlvs).get(stamp_tlvs.CLASS_OF_SERVICE, b""))
+        said = stamp_tlvs.marks(tlvs.get(stamp_tlvs.CLASS_OF_SERVICE, b""))
         packet.dscp_there = said.dscp if said else None
 
-    def _follow(self, reply: Reply) -> None:
+    def _follow(self, reply: Reply, tlvs: Mapping[int, bytes]) -> None:
         """Corrects an earlier reply's T3 by what this one says of it."""
-        known = stamp_tlvs.follow_up(stamp_tlvs.usable(reply.tlvs).get(stamp_tlvs.FOLLOW_UP, b""))
+        known = stamp_tlvs.follow_up(tlvs.get(stamp_tlvs.FOLLOW_UP, b""))
         if known is None:
             return
         self.ledger.stateful = True
