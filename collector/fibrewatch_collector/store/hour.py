@@ -34,8 +34,8 @@ class FieldSums(Struct, array_like=True):
     """A numeric field of a result over many measurements, in the field's unit."""
 
     count: int
-    min: float
-    max: float
+    min: float | bool  # rows of version 1 have true and false for fields that are
+    max: float | bool
     sum: float
 
 
@@ -212,7 +212,7 @@ def _fields(measurements: Iterable[AnyMeasurement]) -> Fields:
             if isinstance(value, dict):
                 sketch.merge(histograms.setdefault(name, {}), value)
             elif isinstance(value, int | float):
-                values.setdefault(name, []).append(value)
+                values.setdefault(name, []).append(float(value))
     return Fields(
         sums={name: _sums(each) for name, each in sorted(values.items())},
         histograms={name: dict(sorted(each.items())) for name, each in sorted(histograms.items())},
