@@ -13,6 +13,7 @@ HANDSHAKE_BYTES = (620, 4100)
 """What TLS 1.3 sends each way, the server's certificates of 3 kB with it."""
 _ETHERNET, _UDP, _TCP, _TCP_SYN, _SEGMENT = 14, 8, 32, 40, 1448
 _ICMP_ERROR = 8
+_UNTIL_NOTICED_S = 1.0
 
 Basis = Literal["exact", "about", "at most"]
 BASES: tuple[Basis, ...] = ("exact", "about", "at most")
@@ -70,6 +71,26 @@ def tcp(way: Way, sent: float, received: float) -> Amount:
         syn + header * (1 + down + math.ceil(up / 2)) + received,
         "about",
     )
+
+
+def bulk(way: Way, direction: Literal["down", "up"], duration_s: float, most: float | None) -> Amount | None:
+    """A TCP transfer that takes all there is: as much as the interface carries, or as it may move.
+
+    Args:
+        most: Bytes at which it is ended, about a second after.
+
+    Returns:
+        None where neither limit is known.
+    """
+    bounds = [] if way.rate is None else [way.rate * 1448 / 1538 * duration_s]
+    if most is not None:
+        bounds.append(most + (way.rate or 0.0) * _UNTIL_NOTICED_S)
+    if not bounds:
+        return None
+    moved = min(bounds) * (way.ip + _TCP + _SEGMENT) / _SEGMENT
+    acknowledged = min(bounds) / (2 * _SEGMENT) * (way.ip + _TCP)
+    up, down = (acknowledged, moved) if direction == "down" else (moved, acknowledged)
+    return Amount(up, down, "at most")
 
 
 def resolution(way: Way, name: str, family: int | None) -> Amount:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from fibrewatch import __version__
+from fibrewatch.measurement import Error
 from fibrewatch_agent import http_message
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.http_message import Body, Head, HttpError, body_of, parse_head, split_head
@@ -18,6 +19,7 @@ _MOST_INTERIM = 8
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}")
 _LONGEST_LOCATION = 200
+_DENIED, _BUSY = {401, 403, 407, 451, 511}, {429, 503}
 
 
 class Url(NamedTuple):
@@ -179,6 +181,13 @@ def redirected(url: Url, head: Head) -> Url | None:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
     query = f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~')}" if parts.query else ""
     return Url(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], path + query)
+
+
+def refusal(status: int) -> Error:
+    """The word of the fixed list for a status that was not wanted."""
+    if status in _DENIED:
+        return "denied"
+    return "busy" if status in _BUSY else "protocol"
 
 
 def _printable(text: str | None) -> str | None:

@@ -38,8 +38,13 @@ def request(
     method: str = "GET",
     fields: Mapping[str, str] | None = None,
     body: bytes = b"",
+    last: bool = True,
 ) -> bytes:
-    """One that is answered at once and closed; no coding of the body is accepted, so that its size is the wire's."""
+    """One that is answered at once; no coding of the body is accepted, so that its size is the wire's.
+
+    Args:
+        last: The connection is closed behind the answer.
+    """
     lines = [
         f"{method} {path} HTTP/1.1",
         f"Host: {host}",
@@ -47,7 +52,7 @@ def request(
         "Accept: */*",
         "Accept-Encoding: identity",
         "Cache-Control: no-cache",
-        "Connection: close",
+        "Connection: close" if last else "Connection: keep-alive",
         *(f"{name}: {value}" for name, value in (fields or {}).items()),
     ]
     if body:
@@ -155,6 +160,16 @@ class LengthBody:
         self._left = self._length = length
         self.done = length == 0
         self.rest = b""
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come."""
+        return self._left
+
+    def skip(self, size: int) -> None:
+        """So many of them came, and need not be looked at."""
+        self._left -= size
+        self.done = self._left == 0
 
     def feed(self, data: bytes) -> bytes:
         """As `Body`."""

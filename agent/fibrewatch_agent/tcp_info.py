@@ -24,6 +24,7 @@ _INFO, _CONGESTION = 2, 4
 _DOMAIN: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SMALLEST = 136
 """Up to tcpi_bytes_received (Linux 4.1)."""
+_OWN_INFO = 256
 
 
 class Connection(NamedTuple):
@@ -64,6 +65,24 @@ class Connection(NamedTuple):
     def retransmits(self) -> int:
         """Segments sent again (tcpi_total_retrans)."""
         return _u32(self.info, 100)
+
+    @property
+    def rtt_min_s(self) -> float | None:
+        """Least round trip of the last minutes (tcpi_min_rtt); None before there was one."""
+        told = _u32(self.info, 148)
+        return told / 1e6 if 0 < told < 0xFFFFFFFF else None
+
+
+def of_socket(sock: socket.socket) -> Connection:
+    """What the kernel knows of a connection of our own.
+
+    Raises:
+        OSError: It is closed, or the kernel is older than 4.6.
+    """
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OWN_INFO)
+    if len(info) < _SMALLEST + 20:
+        raise OSError(errno.ENOPROTOOPT, "no TCP statistics")
+    return Connection(b"", 0, info.ljust(_OWN_INFO, b"\0"))
 
 
 class TcpInfo:

@@ -49,15 +49,15 @@ def _with_kernel(told: Result, done: Transfer, estimate: Estimate | None) -> Res
     return replace(
         told,
         goodput=estimate.rate,
-        goodput_error=_bound(estimate),
+        goodput_error=bound_of(estimate),
         source="tcp_info",
         transfer_duration=estimate.duration_s,
         warm_up=estimate.begin_s - estimate.start_s,
-        intervals=_per_second(watch.points(), estimate.begin_s) or told.intervals,
+        intervals=per_second(watch.points(), estimate.begin_s) or told.intervals,
     )
 
 
-def _bound(estimate: Estimate) -> float | None:
+def bound_of(estimate: Estimate) -> float | None:
     """None for one that bounds nothing."""
     return estimate.error if estimate.error < 1 else None
 
@@ -69,7 +69,7 @@ def _sender_congestion(told: Result, done: Transfer) -> str | None:
     return done.watch.congestion or told.congestion
 
 
-def _per_second(points: Sequence[Point], begin_s: float) -> tuple[float, ...]:
+def per_second(points: Sequence[Point], begin_s: float) -> tuple[float, ...]:
     """Rates of whole seconds; samples are less than a tenth of one apart."""
     rates: list[float] = []
     first = next((point for point in points if point.at_s >= begin_s), None)

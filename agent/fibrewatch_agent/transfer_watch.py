@@ -9,16 +9,14 @@ from fibrewatch.results.throughput import Stopped
 from fibrewatch_agent import steady
 from fibrewatch_agent.netlink import Family
 from fibrewatch_agent.responder.watch import activity
-from fibrewatch_agent.steady import Estimate, Point, Rule, Sample
+from fibrewatch_agent.steady import Estimate, Point, Sample
 from fibrewatch_agent.tcp_info import Connection, TcpInfo
+from fibrewatch_agent.transfer_end import Limits
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.1
 """A look costs 0.2 ms of CPU, which a short transfer feels."""
-_JUDGED_EVERY = 2
-_LEAST_S = 0.5
-"""A transfer is not ended for its bytes before: there would be nothing to tell."""
 
 
 class Flow(NamedTuple):
@@ -33,18 +31,6 @@ class Flow(NamedTuple):
     port: int
     streams: int
     up: bool
-
-
-class Limits(NamedTuple):
-    """When a transfer is ended before its time.
-
-    Attributes:
-        rule: Of convergence; None lets it run.
-        max_bytes: None for no limit.
-    """
-
-    rule: Rule | None
-    max_bytes: int | None
 
 
 class TransferWatch:
@@ -116,27 +102,7 @@ class TransferWatch:
         return (one.acked, one.delivered) if self._flow.up else (one.received, one.arrived)
 
     def _reason(self) -> Stopped | None:
-        if self._stop_asked():
-            return "tenants"
-        if len(self.samples) < 2:
-            return None
-        if self._limits.max_bytes is not None and self._bytes_soon() > self._limits.max_bytes:
-            return "bytes"
-        return "converged" if self._converged() else None
-
-    def _converged(self) -> bool:
-        rule = self._limits.rule
-        if rule is None or len(self.samples) % _JUDGED_EVERY:
-            return False
-        too_early = self.samples[-1].at_s - self.samples[0].at_s < rule.warm_up_s + rule.least_s
-        return not too_early and rule.met(self.estimate(rule.warm_up_s))
-
-    def _bytes_soon(self) -> int:
-        """What will have come through at the next look; nothing while there is too little to tell."""
-        before, last = self.samples[-2:]
-        if last.at_s - self.samples[0].at_s < _LEAST_S:
-            return 0
-        return last.bytes + (last.bytes - before.bytes)
+        return "tenants" if self._stop_asked() else self._limits.reached(self.samples)
 
     def points(self) -> list[Point]:
         """What reached the receiver by when."""

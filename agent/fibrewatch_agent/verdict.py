@@ -18,6 +18,7 @@ CENSORED = (
     "cpu_saturated",
     "thermal_throttling",
     "cross_traffic",
+    "server_pauses",
 )
 """The line carried at least that much; what it could carry beyond it was not to be seen."""
 INVALID = ("under_voltage", "link_speed", "tenants_traffic")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from fibrewatch.measurement import Target
-from fibrewatch.results import dhcp, dns, http, lan, ntp, tcp, tls
+from fibrewatch.results import dhcp, dns, http, http_throughput, lan, ntp, tcp, tls
 
 
 class Golden(NamedTuple):
@@ -92,6 +92,36 @@ HTTP = Golden(
     ),
     0.113377,
 )
+HTTP_THROUGHPUT = Golden(
+    "web-upload",
+    WEB,
+    http_throughput.Result(
+        direction="up",
+        streams=4,
+        goodput=58_412_733.5,
+        bound=60_100_250.0,
+        goodput_error=0.021,
+        stopped="converged",
+        transferred=301_220_114,
+        transfer_duration=4.1,
+        warm_up=1.1,
+        waiting=0.013,
+        connect=0.010230,
+        tls=0.021004,
+        first_byte=0.412007,
+        rtt_min=0.009914,
+        retransmits=41,
+        requests=12,
+        redirects=1,
+        status=200,
+        cpu_local=0.31,
+        congestion="cubic",
+        location="https://upload.example.net/sink",
+        intervals=(57.9e6, 58.8e6, 58.5e6),
+        complete=False,
+    ),
+    6.204417,
+)
 NTP = Golden(
     "time",
     Target(name="time", role="service", address="ntp.example.net"),
@@ -170,4 +200,4 @@ DHCP = Golden(
     ),
     4.051020,
 )
-SERVICES = {"dns": DNS, "tcp": TCP, "tls": TLS, "http": HTTP, "ntp": NTP, "lan": LAN, "dhcp": DHCP}
+SERVICES = {"dns": DNS, "tcp": TCP, "tls": TLS, "http": HTTP, "http_throughput": HTTP_THROUGHPUT, "ntp": NTP, "lan": LAN, "dhcp": DHCP}

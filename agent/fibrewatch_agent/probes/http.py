@@ -4,13 +4,12 @@ import dataclasses
 import time
 from typing import NamedTuple
 
-from fibrewatch.measurement import Error
 from fibrewatch.results.http import Params, Result
 from fibrewatch_agent.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.connect import Connection, connected
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.http_exchange import DEFAULT_PORTS, Content, Url, get, redirected
+from fibrewatch_agent.http_exchange import DEFAULT_PORTS, Content, Url, get, redirected, refusal
 from fibrewatch_agent.http_message import Head, HttpError
 from fibrewatch_agent.streams import PlainStream
 from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, context
@@ -20,7 +19,6 @@ _REQUEST_BYTES, _HEAD_BYTES = 200, 1000
 _AHEAD_BYTES = 2**16
 """The window that Linux opens to a server before anything was read; it grows as that is."""
 _MOST_REDIRECTS = 5
-_DENIED, _BUSY = {401, 403, 407, 451, 511}, {429, 503}
 _PHASES = (
     *("resolve", "connect", "tls", "first_byte", "body"),
     *("rtt", "status", "size", "complete", "version", "location"),
@@ -111,15 +109,9 @@ def _judge(answer: _Answer, params: Params) -> None:
     status = answer.head.status
     expected = params.status or (range(200, 300) if params.follow else range(200, 400))
     if status not in expected:
-        raise ProbeError(_refusal(status), f"status {status}")
+        raise ProbeError(refusal(status), f"status {status}")
     if params.text is not None and not answer.content.found:
         raise ProbeError("protocol", f"{params.text[:60]!r} is not in the first {answer.content.size} bytes")
-
-
-def _refusal(status: int) -> Error:
-    if status in _DENIED:
-        return "denied"
-    return "busy" if status in _BUSY else "protocol"
 
 
 def traffic(params: Params, way: Way) -> Amount:

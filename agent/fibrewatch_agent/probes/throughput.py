@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fibrewatch.results.throughput import Params, Result
 from fibrewatch.schedule import phase
 from fibrewatch_agent import iperf3, rtt_beside
-from fibrewatch_agent.amounts import Amount, Way
+from fibrewatch_agent.amounts import Amount, Way, bulk
 from fibrewatch_agent.box import Box, ProbeError, flowing
 from fibrewatch_agent.iperf3 import Report
 from fibrewatch_agent.rtt_beside import RttStream
@@ -21,16 +21,15 @@ from fibrewatch_agent.slot_login import Login
 from fibrewatch_agent.slot_place import slot_for
 from fibrewatch_agent.steady import Rule
 from fibrewatch_agent.tcp_info import settable
+from fibrewatch_agent.transfer_end import Limits
 from fibrewatch_agent.transfer_figures import Transfer, result_of
-from fibrewatch_agent.transfer_watch import EVERY_S, Flow, Limits, TransferWatch
+from fibrewatch_agent.transfer_watch import EVERY_S, Flow, TransferWatch
 from fibrewatch_agent.verdict import ends_of_iperf3
 
 NEEDS_TARGET = True
 _MARGIN_S = 5.0
 _CONNECT_TIMEOUT_S = 3.0
 _TURNS, _TURN_S = 5, 0.5
-_FRAMES = 1514 / 1448  # what an interface counts for a byte of TCP payload
-_UNTIL_NOTICED_S = 1.0  # half a second is measured in any case, and the tool takes its time to end
 _BUSY = frozenset({"busy", "refused"})
 _End = tuple[float | None, str, int]
 
@@ -172,13 +171,4 @@ def _ends(result: Result, report: Report) -> tuple[_End, _End]:
 
 def traffic(params: Params, way: Way) -> Amount | None:
     """As much as the interface carries until its end, or as it may move; None where neither is known."""
-    duration_s = math.ceil(params.duration_s) + math.ceil(params.omit_s)
-    bounds = [] if way.rate is None else [way.rate * 1448 / 1538 * duration_s]
-    if params.max_bytes is not None:
-        bounds.append(params.max_bytes + (way.rate or 0.0) * _UNTIL_NOTICED_S)
-    if not bounds:
-        return None
-    moved = min(bounds) * _FRAMES
-    acknowledged = min(bounds) / (2 * 1448) * (way.ip + 32)
-    up, down = (acknowledged, moved) if params.direction == "down" else (moved, acknowledged)
-    return Amount(up, down, "at most")
+    return bulk(way, params.direction, math.ceil(params.duration_s) + math.ceil(params.omit_s), params.max_bytes)
