@@ -200,4 +200,13 @@ DHCP = Golden(
     ),
     4.051020,
 )
-SERVICES = {"dns": DNS, "tcp": TCP, "tls": TLS, "http": HTTP, "http_throughput": HTTP_THROUGHPUT, "ntp": NTP, "lan": LAN, "dhcp": DHCP}
+SERVICES = {
+    "dns": DNS,
+    "tcp": TCP,
+    "tls": TLS,
+    "http": HTTP,
+    "http_throughput": HTTP_THROUGHPUT,
+    "ntp": NTP,
+    "lan": LAN,
+    "dhcp": DHCP,
+}
