@@ -47,18 +47,19 @@ class LineKeeper:
 
     async def run(self, stopping: asyncio.Event, news: asyncio.Event, first_s: float = FIRST_S) -> None:
         """Looks after everything every ten minutes, and tells budgets on news."""
-        wait_s = first_s
+        loop = asyncio.get_running_loop()
+        due = loop.time() + first_s
         while True:
-            await _either(stopping, news, wait_s)
+            await _either(stopping, news, max(0.0, due - loop.time()))
             if stopping.is_set():
                 return
-            wait_s = LEARN_S
-            if news.is_set() or asyncio.get_running_loop().time() - self._told_at >= TELL_S:
+            if news.is_set() or loop.time() - self._told_at >= TELL_S:
                 news.clear()
                 await self._tell()
-                continue
-            await self._calibrate()
-            await self._learn()
+            if loop.time() >= due:
+                due = loop.time() + LEARN_S
+                await self._calibrate()
+                await self._learn()
 
     async def _tell(self) -> None:
         self._told_at = asyncio.get_running_loop().time()

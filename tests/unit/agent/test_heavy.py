@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from fibrewatch import wire
 from fibrewatch.results import PROBES, throughput
+from fibrewatch.results import calibration as calibrated
+from fibrewatch_agent import ceilings
 from fibrewatch_agent.box import Box
 from fibrewatch_agent.config import Plan, load_config
 from fibrewatch_agent.heavy import Heavy
@@ -31,6 +33,20 @@ name = "box-01"
 host = "127.0.0.1"
 """
 EVERY_DAY = frozenset(range(7))
+HEAVY = """
+[targets.far]
+address = "192.0.2.1"
+role = "responder"
+
+[uplinks.lte]
+interface = "wwan0"
+
+[tests.download]
+probe = "throughput"
+targets = ["far"]
+every = "1 h"
+params = { direction = "down" }
+"""
 
 
 class Interface:
@@ -159,5 +175,36 @@ def test_an_accounts_state_is_told_at_once_and_each_hour(tmp_path: Path) -> None
         told = bench.stored[1]
         assert (told.test, told.interface, told.outcome) == ("budget-lte", "wwan0", "ok")
         assert wire.decode_measurement(wire.encode(told)) == told
+
+    run(scenario())
+
+
+def test_news_at_every_minute_keep_no_box_from_being_calibrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def calibration(params: Any, box: Box) -> calibrated.Result:
+        return calibrated.Result(reference="loopback", ceiling_down=1e8, ceiling_up=2e8)
+
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        drop_in(monkeypatch, "calibration", "exclusive", calibration)
+        lines = heavy(bench, tmp_path, [], monthly_bytes=10**9)
+        bench = Bench(tmp_path, heavy=lines, wall=bench.wall)
+        path = tmp_path / "agent.toml"
+        path.write_text(CONFIG.replace('name = "box-01"', f'name = "box-01"\nstate_dir = "{tmp_path}"') + HEAVY)
+        config = load_config(path)
+        stopping, news = asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            keeper = LineKeeper(lines, bench.runner, asyncio.Lock(), lambda: config)
+            tasks.create_task(keeper.run(stopping, news))
+            for _ in range(20):
+                await asyncio.sleep(30)
+                news.set()
+            stopping.set()
+        made = [m for m in bench.stored if m.probe == "calibration"]
+        assert [(m.test, m.interface, m.outcome, m.verdict) for m in made] == [
+            ("calibration", "wwan0", "ok", "valid"),
+        ]
+        assert ceilings.load(tmp_path)["wwan0"].down == 1e8
 
     run(scenario())
