@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import islice
 
 from fibrewatch import __version__
@@ -14,7 +15,7 @@ from fibrewatch.errors import ConfigError, StoreError
 from fibrewatch.results import PROBES
 from fibrewatch.wire import AgentId, encode
 from fibrewatch.wire import Inventory as Schedule
-from fibrewatch_collector import recovery
+from fibrewatch_collector import own_clock, recovery
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ingest import Events, Ingest
@@ -70,6 +71,8 @@ class App:
         await server.start(self._config.http.host, self._config.http.port)
         try:
             self._listen_to_signals()
+            if not await self._clock_is_good():
+                return
             await self._recover()
             collect_garbage_seldom()
             await self._work()
@@ -91,6 +94,18 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    async def _clock_is_good(self) -> bool:
+        """Waits until this machine's clock is set, which it may not be after a boot; False when the end came first."""
+        told = False
+        while problem := self.hub.set_clock(await asyncio.to_thread(own_clock.surely_past, self._store)):
+            log.log(logging.DEBUG if told else logging.ERROR, "%s", problem)
+            told = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._stop.wait()
+                    return False
+        return True
 
     async def _recover(self) -> None:
         """Takes up what the store tells about the time before, before anything new comes in."""

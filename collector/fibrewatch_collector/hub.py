@@ -7,6 +7,7 @@ from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.results import ProbeType
 from fibrewatch.wire import AgentId, Status
 from fibrewatch.wire import Inventory as Schedule
+from fibrewatch_collector import own_clock
 from fibrewatch_collector.exposition import Exposition
 from fibrewatch_collector.fleet import AgentFamilies, SiteFamilies
 from fibrewatch_collector.inventory import Inventory, SiteKey
@@ -53,6 +54,7 @@ class Hub:
         self._broker_since: float | None = None
         self._store_since: float | None = None
         self._store_problem: str | None = None
+        self._clock_problem: str | None = None
         self.set_inventory(inventory)
 
     def set_inventory(self, inventory: Inventory) -> None:
@@ -108,14 +110,27 @@ class Hub:
         self._store_since = _since(self._store_since, problem is None, self.now())
         self.own.levels.store_up = problem is None
 
+    def set_clock(self, past: float) -> str | None:
+        """Notes, and returns, what is wrong with this machine's clock, if that moment has passed."""
+        self._clock_problem = own_clock.complaint(self.now(), past)
+        self.own.levels.clock_behind_seconds = own_clock.seconds_behind(self.now(), past)
+        return self._clock_problem
+
     # ---- what follows
 
     @property
     def problems(self) -> list[str]:
         """Why the collector can't do its work; empty when it can."""
+        clock = [self._clock_problem] if self._clock_problem else []
         broker = ["the broker is not connected"] if self._broker_since is None else []
-        return broker + (
-            ["the store takes nothing: " + (self._store_problem or "not read yet")] if self._store_since is None else []
+        return (
+            clock
+            + broker
+            + (
+                ["the store takes nothing: " + (self._store_problem or "not read yet")]
+                if self._store_since is None
+                else []
+            )
         )
 
     @property

@@ -36,6 +36,7 @@ _LEVELS = {
     "series": "Series of the boxes that are known.",
     "sites": "Sites in the inventory.",
     "agents": "Boxes in the inventory.",
+    "clock_behind_seconds": "How far this machine's clock is behind the newest data; nothing is taken meanwhile.",
     "reload_failed": "1 when the last reload of the inventory was refused.",
     "bins_behind_seconds": "Age of the newest minute that was judged, from its end.",
 }
@@ -54,6 +55,7 @@ class Levels:
     series: float = 0
     sites: float = 0
     agents: float = 0
+    clock_behind_seconds: float = 0
     reload_failed: float = 0
     bins_behind_seconds: float | None = None
     expired_series: int = 0

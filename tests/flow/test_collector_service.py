@@ -5,7 +5,9 @@ import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId, Inventory, ScheduledTest, Status
+from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.support.collector import CollectorProcess, deliver, publish, run_cli, site
+from tests.support.measurements import delivery, good, raw_window
 from tests.support.mosquitto import Mosquitto
 from tests.unit.collector.runs import window
 
@@ -346,3 +350,37 @@ def test_port_in_use_is_one_line_and_status_2(shared: CollectorProcess, tmp_path
 def test_interrupt_ends_it_cleanly(collector: CollectorProcess) -> None:
     assert collector.end(signal.SIGINT) == 0
     assert "Traceback" not in collector.log.read_text()
+
+
+def test_a_machine_whose_clock_is_behind_takes_nothing_until_it_is_set(tmp_path: Path, broker: Mosquitto) -> None:
+    """Its data are of the day after tomorrow, so it is today's clock that is wrong; without them it is right again."""
+    collector = CollectorProcess(tmp_path, broker.port, site("cargo", "box-01"))
+    later = time.time() + 2 * 86400
+    store = SqliteStore(tmp_path / "collector.db")
+    store.commit([delivery(good(1, raw_window(later)), at=later + 60)])
+    store.close()
+    try:
+        collector.launch()
+        collector.wait(lambda: b"this machine's clock says" in collector.get("/readyz")[1], "the complaint")
+        assert collector.get("/readyz")[0] == 503
+        found = metrics(collector)
+        assert found["fibrewatch_collector_clock_behind_seconds",] == pytest.approx(2 * 86400, abs=300)
+        assert found["fibrewatch_collector_broker_up",] == 0
+        with sqlite3.connect(tmp_path / "collector.db") as db:
+            db.execute("DELETE FROM measurement")
+        collector.wait(lambda: collector.get("/readyz")[0] == 200, "readiness")
+        assert collector.log.read_text().count("this machine's clock says") == 1
+    finally:
+        assert collector.end() == 0
+
+
+def test_sites_are_told_in_a_pipe_without_being_cut(collector: CollectorProcess) -> None:
+    argv = [sys.executable, "-m", "fibrewatch_collector.operator.cli", "sites", "--api"]
+    api = f"http://127.0.0.1:{collector.http}"
+    done = subprocess.run([*argv, api], capture_output=True, text=True, timeout=60, check=True)
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[0] == "site state cause since (UTC) minutes of the last day"
+    (cargo,) = [line for line in lines if line.startswith("paris/cargo unknown unheard ")]
+    assert cargo.endswith(" fibre A 0 U 0 N 0; 4g A 0 U 0 N 0")
+    nobody = subprocess.run([*argv, f"{api}9"], check=False, capture_output=True, text=True, timeout=60)
+    assert (nobody.returncode, len(nobody.stderr.splitlines())) == (2, 1)

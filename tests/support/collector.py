@@ -53,11 +53,15 @@ class CollectorProcess:
 
     def start(self) -> None:
         """Starts it and waits until it is ready."""
+        self.launch()
+        self.wait(lambda: self.get("/readyz")[0] == 200, "readiness")
+
+    def launch(self) -> None:
+        """Starts it and waits until it answers."""
         with self.log.open("ab") as log:
             argv = [*MODULE, "run", "--config", str(self.config)]
             self.process = subprocess.Popen(argv, stdout=log, stderr=log)
         wait_for_port(self.http)
-        self.wait(lambda: self.get("/readyz")[0] == 200, "readiness")
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Sends a signal and returns the exit status."""

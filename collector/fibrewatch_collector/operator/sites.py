@@ -15,7 +15,7 @@ def show(url: str) -> int:
     Raises:
         ApiError: The collector does not answer.
     """
-    console = Console(soft_wrap=False)
+    console = _console()
     console.print(view.sites_table(asyncio.run(_sites(url)), plain=not console.is_terminal))
     return 0
 
@@ -26,12 +26,18 @@ def show_peer(url: str, place: str) -> int:
     Raises:
         ApiError: The collector does not answer.
     """
-    console = Console(soft_wrap=False)
-    if not console.is_terminal:
-        console.width = mesh_view.PIPE_WIDTH
+    console = _console()
     table = mesh_view.pairs_table(asyncio.run(_agents(url)), place, plain=not console.is_terminal)
     console.print(table if table.rows else f"nothing is measured between {place} and others")
     return 0 if table.rows else 1
+
+
+def _console() -> Console:
+    """Of its own width on a terminal; in a pipe so wide that nothing is cut off."""
+    console = Console(soft_wrap=False)
+    if not console.is_terminal:
+        console.width = mesh_view.PIPE_WIDTH
+    return console
 
 
 async def _sites(url: str) -> list[Site]:

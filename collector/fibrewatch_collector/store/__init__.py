@@ -232,6 +232,9 @@ class Store(Protocol):
     def check(self) -> None:
         """Writes something small, durably: raises StoreError where that can't be done."""
 
+    def newest_start(self) -> float | None:
+        """The latest start of the measurements that came last; undated ones don't count. None when there are none."""
+
     def measurements(self, where: Filter, after: int, limit: int) -> list[Stored]:
         """A page in the order of arrival: rows above `after`, at most `limit`."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.store import Bin, BinState, Filter, Gap, Refusal, Rollup, Stored, WindowCount, codec, hour
 from fibrewatch_collector.store.conditions import AGENT, SERIES, conditions
-from fibrewatch_collector.store.rows import HOUR_US, microseconds
+from fibrewatch_collector.store.rows import HOUR_US, UNDATED_FLAG, microseconds
 from fibrewatch_collector.store.upkeep import COUNTED
 
 _EXPORT_PAGE = 1_000
@@ -17,6 +17,18 @@ SELECT m.id, a.territory, a.site, a.agent, t.name, m.seq, m.started_us + m.lag_u
 FROM measurement m JOIN stream t ON t.id = m.stream JOIN agent a ON a.id = t.agent
 JOIN dictionary d ON d.id = m.dictionary
 """
+
+
+_NEWEST = f"""
+SELECT max(started_us) FROM (SELECT started_us, flags FROM measurement ORDER BY id DESC LIMIT 1000)
+WHERE flags & {UNDATED_FLAG} = 0
+"""  # noqa: S608 ours
+
+
+def newest_start(db: sqlite3.Connection) -> float | None:
+    """See Store.newest_start."""
+    (newest,) = db.execute(_NEWEST).fetchone()
+    return newest / 1e6 if newest is not None else None
 
 
 def measurements(db: sqlite3.Connection, where: Filter, after: int, limit: int) -> list[Stored]:

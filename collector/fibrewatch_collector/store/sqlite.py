@@ -186,6 +186,11 @@ class SqliteStore:
         with store_errors(self._path):
             yield self._readers.get()
 
+    def newest_start(self) -> float | None:
+        """See Store."""
+        with self._reading() as db:
+            return queries.newest_start(db)
+
     def measurements(self, where: Filter, after: int, limit: int) -> list[Stored]:
         """See Store."""
         with self._reading() as db:
