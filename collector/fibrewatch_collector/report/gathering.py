@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from fibrewatch_collector.store import SeriesDays, SeriesId, day
-from fibrewatch_collector.store.day import Cell
+from fibrewatch_collector.store.day import Cell, Packed
 
 DAY_S, HOUR_S = 86_400, 3_600
 Stretch = Callable[[int, float, float], Cell]
@@ -33,7 +33,7 @@ def within(days: SeriesDays, spans: Iterable[Span], stretch: Stretch) -> Cell:
     return day.merged(piece for span in spans for piece in _pieces(days, span, stretch))
 
 
-def _pieces(days: SeriesDays, span: Span, stretch: Stretch) -> Iterator[Cell]:
+def _pieces(days: SeriesDays, span: Span, stretch: Stretch) -> Iterator[Packed]:
     begin, end = span
     if end <= begin:
         return
@@ -44,33 +44,38 @@ def _pieces(days: SeriesDays, span: Span, stretch: Stretch) -> Iterator[Cell]:
         if begin <= number * DAY_S and (number + 1) * DAY_S <= end:
             yield found.total
             continue
-        for hour, cell in enumerate(found.hours):
-            if cell is not None:
-                yield from _of_hour(days.row, number * DAY_S + hour * HOUR_S, cell, span, stretch)
+        for start in _starts(number, span):
+            if (hour := found.hour(start // HOUR_S % day.HOURS)) is not None:
+                yield _of_hour(days.row, start, hour, span, stretch)
 
 
-def _of_hour(row: int, start: int, cell: Cell, span: Span, stretch: Stretch) -> Iterator[Cell]:
+def _starts(number: int, span: Span) -> range:
+    """The hours of a day that touch a span."""
+    first = max(number * DAY_S, int(span[0] // HOUR_S) * HOUR_S)
+    return range(first, min((number + 1) * DAY_S, int(-(-span[1] // HOUR_S)) * HOUR_S), HOUR_S)
+
+
+def _of_hour(row: int, start: int, hour: Packed, span: Span, stretch: Stretch) -> Packed:
     begin, end = max(start, span[0]), min(start + HOUR_S, span[1])
     if (begin, end) == (start, start + HOUR_S):
-        yield cell
-    elif begin < end:
-        yield _part(cell, (begin, end), stretch(row, begin, end))
+        return hour
+    return _part(hour, (begin, end), day.packed(stretch(row, begin, end)))
 
 
-def _part(cell: Cell, span: Span, part: Cell) -> Cell:
+def _part(hour: Packed, span: Span, part: Packed) -> Packed:
     """A part of an hour; where its measurements are gone, the runs that are known one by one are left."""
-    if part.n:
+    if part.counts[0]:
         return part
-    points = [point for point in cell.body.points if span[0] <= point.at < span[1]]
-    return Cell(body=replace(part.body, points=points))
+    points = [point for point in hour.rest.points if span[0] <= point.at < span[1]]
+    return replace(part, rest=replace(part.rest, points=points))
 
 
-def hours(days: SeriesDays, span: Span) -> Iterator[tuple[int, Cell]]:
+def hours(days: SeriesDays, span: Span) -> Iterator[tuple[int, Packed]]:
     """The UTC hours that lie in a span as a whole: start, and what was measured."""
     begin, end = span
     for number in range(int(begin // DAY_S), int(-(-end // DAY_S))):
         if (found := days.days.get(number)) is not None:
-            for hour, cell in enumerate(found.hours):
-                start = number * DAY_S + hour * HOUR_S
-                if cell is not None and begin <= start and start + HOUR_S <= end:
-                    yield start, cell
+            for start in _starts(number, span):
+                hour = found.hour(start // HOUR_S % day.HOURS)
+                if hour is not None and begin <= start and start + HOUR_S <= end:
+                    yield start, hour

@@ -14,7 +14,7 @@ from fibrewatch_collector.report.distribution import Distribution
 from fibrewatch_collector.report.gathering import HOUR_S, Line, Span
 from fibrewatch_collector.report.model import Counts, Hour, Percentiles, Series, Transfer
 from fibrewatch_collector.store import day, hour
-from fibrewatch_collector.store.day import Cell
+from fibrewatch_collector.store.day import Cell, Packed
 from fibrewatch_collector.store.hour import Point
 
 DELAY = "rtt"
@@ -50,15 +50,17 @@ class Shown(NamedTuple):
 
     def hours(self) -> tuple[Hour, ...]:
         """Delays of windows by the hour of the local day in which a UTC hour began; hours cut by the period are out."""
-        zone, found = ZoneInfo(self.time_zone), dict[tuple[str, str, int], Buckets]()
+        zone, found = ZoneInfo(self.time_zone), dict[tuple[str, str, int], list[Packed]]()
         for line in self.lines:
-            for start, cell in gathering.hours(line.days, self.span):
-                if (delays := cell.body.valid.histograms.get(DELAY)) and cell.sent:
-                    local = datetime.fromtimestamp(start, zone).hour
-                    sketch.merge(found.setdefault((line.uplink, line.series.role or "", local), {}), delays)
+            if not line.whole.sent or DELAY not in line.whole.body.valid.histograms:
+                continue
+            for start, part in gathering.hours(line.days, self.span):
+                local = datetime.fromtimestamp(start, zone).hour
+                found.setdefault((line.uplink, line.series.role or "", local), []).append(part)
         return tuple(
-            Hour(uplink=uplink, role=role, hour=local, delay=Distribution(buckets, ()).percentiles())
-            for (uplink, role, local), buckets in sorted(found.items())
+            Hour(uplink=uplink, role=role, hour=local, delay=delay)
+            for (uplink, role, local), parts in sorted(found.items())
+            if (delay := Distribution(day.histogram(parts, DELAY), ()).percentiles()).n
         )
 
     def transfers(self) -> tuple[Transfer, ...]:
@@ -85,7 +87,7 @@ def _transfer(uplink: str, point: Point) -> Transfer:
 
 def _series(key: expected.Key, lines: Sequence[Line], owed: int | None, reported_at: datetime | None) -> Series:
     uplink, probe, test, target = key
-    cell = day.merged(line.whole for line in lines)
+    cell = day.joined(line.whole for line in lines)
     return Series(
         uplink=uplink,
         probe=probe,

@@ -61,8 +61,9 @@ def due(db: sqlite3.Connection, before_day: int, limit: int) -> list[tuple[int, 
 
 def make(db: sqlite3.Connection, number: int, series: int) -> None:
     """Makes one day of one series anew from its hours, and takes its mark away."""
-    values = (series, number, hour.VERSION, *day.row(_made(db, number, series)))
-    db.execute(f"INSERT OR REPLACE INTO day VALUES ({','.join('?' * len(values))})", values)  # noqa: S608 ours
+    whole = _made(db, number, series)
+    values = (series, number, hour.VERSION, whole.packed_total, whole.packed_hours)
+    db.execute("INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?)", values)
     db.execute("DELETE FROM dirty_day WHERE day=? AND series=?", (number, series))
 
 
@@ -88,11 +89,11 @@ def days(db: sqlite3.Connection, where: Filter) -> list[SeriesDays]:
     wanted, values = conditions(where, SERIES)
     of_them = f"FROM series s JOIN agent a ON a.id = s.agent WHERE {wanted}"
     names = db.execute(f"SELECT {_NAMES} {of_them} ORDER BY s.id", values).fetchall()
-    query = f"""SELECT d.series, d.day, {",".join(f"d.{name}" for name in day.COLUMNS)}, d.body, d.hours FROM day d
+    query = f"""SELECT d.series, d.day, d.total, d.hours FROM day d
         WHERE d.series IN (SELECT s.id {of_them}) AND d.day >= ? AND d.day < ? ORDER BY d.series, d.day"""  # noqa: S608
     found: dict[int, dict[int, Day]] = {row[0]: {} for row in names}
-    for series, number, *counts, body, hours in db.execute(query, [*values, begin, end]):
-        found[series][number] = Day(number, counts, body, hours)
+    for series, number, total, hours in db.execute(query, [*values, begin, end]):
+        found[series][number] = Day(number, total, hours)
     for series, number in _unmade(db, begin, end):
         if series in found:
             found[series][number] = _made(db, number, series)

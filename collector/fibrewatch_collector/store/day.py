@@ -7,8 +7,10 @@ from functools import cached_property
 import msgspec
 from msgspec import Struct, field
 
-from fibrewatch_collector.store import hour
-from fibrewatch_collector.store.hour import Body, Fields
+from fibrewatch.sketch import Buckets
+from fibrewatch_collector.store import hour, lanes
+from fibrewatch_collector.store.hour import Body, Fields, FieldSums, Tallies
+from fibrewatch_collector.store.lanes import Lanes
 
 HOURS = 24
 COLUMNS = ("n", "ok", "failed", "skipped", "valid", "censored", "invalid", "sent", "lost")
@@ -38,49 +40,100 @@ def cell(counts: Sequence[int], body: Body) -> Cell:
     return Cell(**dict(zip(COLUMNS, counts, strict=True)), body=body)
 
 
+class PackedFields(Struct, omit_defaults=True):
+    """As hour.Fields, ready to be added up."""
+
+    sums: dict[str, FieldSums] = field(default_factory=dict)
+    histograms: dict[str, Lanes] = field(default_factory=dict)
+
+
+class Packed(Struct, array_like=True):
+    """A cell ready to be added up: `counts` of `COLUMNS`, and of its body `rest` what are no fields."""
+
+    counts: tuple[int, ...]
+    valid: PackedFields
+    censored: PackedFields
+    rest: Tallies
+
+
 _encoder = msgspec.msgpack.Encoder()
-_body_decoder = msgspec.msgpack.Decoder(Body)
-_hours_decoder = msgspec.msgpack.Decoder(list[Cell | None])
+_decoder = msgspec.msgpack.Decoder(Packed)
+_hour_decoder = msgspec.msgpack.Decoder(Packed | None)
+_hours_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 class Day:
     """One day as the database has it: unpacked when it is looked at."""
 
-    def __init__(self, number: int, counts: Sequence[int], body: bytes, hours: bytes) -> None:
-        self.number = number
-        self._counts, self._body, self._hours = counts, body, hours
+    def __init__(self, number: int, total: bytes, hours: bytes) -> None:
+        self.number, self.packed_total, self.packed_hours = number, total, hours
 
     @cached_property
-    def total(self) -> Cell:
+    def total(self) -> Packed:
         """The whole day."""
-        return cell(self._counts, _body_decoder.decode(zlib.decompress(self._body)))
+        return _decoder.decode(zlib.decompress(self.packed_total))
+
+    def hour(self, number: int) -> Packed | None:
+        """One of 24, by UTC; None where nothing was measured."""
+        found: Packed | None = _hour_decoder.decode(self._hours[number])
+        return found
 
     @cached_property
-    def hours(self) -> list[Cell | None]:
-        """24 of them by UTC; None where nothing was measured."""
-        return _hours_decoder.decode(zlib.decompress(self._hours))
+    def _hours(self) -> list[msgspec.Raw]:
+        return _hours_decoder.decode(zlib.decompress(self.packed_hours))
 
 
 def made(number: int, hours: Mapping[int, Cell]) -> Day:
     """A day of its hours, counted from 0; what is in it is the same whatever the order of arrival."""
-    total = merged(hours[each] for each in sorted(hours))
-    packed = zlib.compress(_encoder.encode([_slim(hours[each]) if each in hours else None for each in range(HOURS)]), 6)
-    counts = [getattr(total, name) for name in COLUMNS]
-    return Day(number, counts, zlib.compress(_encoder.encode(_slim(total).body), 6), packed)
+    found = {each: packed(_slim(hours[each])) for each in sorted(hours)}
+    total = packed(merged(found.values()))
+    whole = [found.get(each) for each in range(HOURS)]
+    return Day(number, zlib.compress(_encoder.encode(total), 6), zlib.compress(_encoder.encode(whole), 6))
 
 
-def row(day: Day) -> tuple[object, ...]:
-    """Counts, body and hours for the database."""
-    return (*day._counts, day._body, day._hours)
+def packed(whole: Cell) -> Packed:
+    """Ready to be added up."""
+    body = whole.body
+    rest = hour.merged_tallies([body])
+    counts = tuple(getattr(whole, name) for name in COLUMNS)
+    return Packed(counts, _packed_fields(body.valid), _packed_fields(body.censored), rest)
 
 
-def merged(cells: Iterable[Cell]) -> Cell:
+def merged(parts: Iterable[Packed]) -> Cell:
     """Several stretches, in the order of time, as one."""
+    found = list(parts)
+    rest = hour.merged_tallies(part.rest for part in found)
+    body = Body(
+        **msgspec.structs.asdict(rest),
+        valid=_fields(part.valid for part in found),
+        censored=_fields(part.censored for part in found),
+    )
+    counts = [sum(column) for column in zip(*(part.counts for part in found), strict=True)]
+    return cell(counts or [0] * len(COLUMNS), body)
+
+
+def joined(cells: Iterable[Cell]) -> Cell:
+    """Several series as one."""
     found = list(cells)
-    if len(found) == 1:
-        return found[0]
-    counts = [sum(getattr(each, name) for each in found) for name in COLUMNS]
-    return cell(counts, hour.merged_bodies(each.body for each in found))
+    return found[0] if len(found) == 1 else merged(map(packed, found))
+
+
+def histogram(parts: Iterable[Packed], name: str) -> Buckets:
+    """One field of the valid ones."""
+    return lanes.merged(part.valid.histograms[name] for part in parts if name in part.valid.histograms)
+
+
+def _packed_fields(fields: Fields) -> PackedFields:
+    found = {name: lanes.packed(each) for name, each in fields.histograms.items() if each}
+    return PackedFields(sums=fields.sums, histograms=found)
+
+
+def _fields(parts: Iterable[PackedFields]) -> Fields:
+    found = list(parts)
+    total = hour.merged(Fields(sums=each.sums) for each in found if each.sums)
+    for name in dict.fromkeys(name for each in found for name in each.histograms):
+        total.histograms[name] = lanes.merged(each.histograms[name] for each in found if name in each.histograms)
+    return total
 
 
 def _slim(whole: Cell) -> Cell:

@@ -60,8 +60,8 @@ class Point(Struct, array_like=True):
     values: dict[str, float]
 
 
-class Body(Struct, omit_defaults=True):
-    """What valid measurements say, and apart from them what censored ones prove; invalid ones say nothing.
+class Tallies(Struct, omit_defaults=True):
+    """What is counted beside outcomes and verdicts.
 
     Attributes:
         points: Scheduled runs that ended well and are no windows, by time; see `SINGLY`.
@@ -71,8 +71,6 @@ class Body(Struct, omit_defaults=True):
         late: How many came more than an hour after they began, by the UTC hour in which they came.
     """
 
-    valid: Fields = field(default_factory=Fields)
-    censored: Fields = field(default_factory=Fields)
     points: list[Point] = field(default_factory=list)
     met: int = 0
     missed: int = 0
@@ -81,6 +79,13 @@ class Body(Struct, omit_defaults=True):
     failed_by: dict[str, int] = field(default_factory=dict)
     undated: int = 0
     late: dict[int, int] = field(default_factory=dict)
+
+
+class Body(Tallies, omit_defaults=True):
+    """What valid measurements say, and apart from them what censored ones prove; invalid ones say nothing."""
+
+    valid: Fields = field(default_factory=Fields)
+    censored: Fields = field(default_factory=Fields)
 
 
 _encoder = msgspec.json.Encoder()
@@ -161,21 +166,22 @@ def _point(run: AnyMeasurement, names: Iterable[str]) -> Point:
     return Point(run.started_at.timestamp(), run.verdict, getattr(run.result, "direction", None), found)
 
 
-def merged_bodies(bodies: Iterable[Body]) -> Body:
-    """Several stretches of one series as one; points stay in the order of time if the bodies are."""
-    found = list(bodies)
-    total = Body(valid=merged(each.valid for each in found), censored=merged(each.censored for each in found))
+def merged_tallies(parts: Iterable[Tallies]) -> Tallies:
+    """Of several stretches of one series; points stay in the order of time if the stretches are."""
+    found = list(parts)
+    total = Tallies(seconds=math.fsum(each.seconds for each in found))
     for each in found:
-        total.points += each.points
-        total.met, total.missed, total.undated = (
-            total.met + each.met,
-            total.missed + each.missed,
-            total.undated + each.undated,
-        )
-        add(total.invalid_by, each.invalid_by)
-        add(total.failed_by, each.failed_by)
-        add(total.late, each.late)
-    total.seconds = math.fsum(each.seconds for each in found)
+        total.met += each.met
+        total.missed += each.missed
+        total.undated += each.undated
+        if each.points:
+            total.points += each.points
+        if each.invalid_by:
+            add(total.invalid_by, each.invalid_by)
+        if each.failed_by:
+            add(total.failed_by, each.failed_by)
+        if each.late:
+            add(total.late, each.late)
     return total
 
 

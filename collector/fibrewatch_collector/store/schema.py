@@ -111,13 +111,9 @@ def days(db: sqlite3.Connection) -> None:
 
     All that can be made anew is: hours whose measurements are there gain what a day needs.
     """
-    counts = " ".join(
-        f"{name} INTEGER NOT NULL,"
-        for name in ("n", "ok", "failed", "skipped", "valid", "censored", "invalid", "sent", "lost")
-    )
     db.execute(
-        f"CREATE TABLE day(series INTEGER NOT NULL, day INTEGER NOT NULL, version INTEGER NOT NULL, {counts}"
-        " body BLOB NOT NULL, hours BLOB NOT NULL, PRIMARY KEY(series, day)) WITHOUT ROWID"
+        "CREATE TABLE day(series INTEGER NOT NULL, day INTEGER NOT NULL, version INTEGER NOT NULL,"
+        " total BLOB NOT NULL, hours BLOB NOT NULL, PRIMARY KEY(series, day)) WITHOUT ROWID"
     )
     db.execute("CREATE TABLE dirty_day(day INTEGER, series INTEGER, PRIMARY KEY(day, series)) WITHOUT ROWID")
     db.execute(
