@@ -62,7 +62,7 @@ async def serve(series: int, port: int, folder: Path) -> None:
     fleet = Fleet(max(1, round(series / per_box)))
     hub = make_hub(fleet, folder)
     store = SqliteStore(folder / "collector.db")
-    server = Server(hub, store)
+    server = Server(hub, store, asyncio.to_thread)
     ending, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
+from typing import TypeVar
 
 from fibrewatch import __version__
 from fibrewatch.errors import ConfigError, StoreError
@@ -27,6 +28,7 @@ from fibrewatch_collector.store.sqlite import SqliteStore
 from fibrewatch_collector.web.server import Server
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 TICK_S = 2.0
 BINS_EVERY_S = 10.0
@@ -34,6 +36,7 @@ SCHEDULES_S = 3.0
 """Retained schedules come right after the subscription; they say how many samples make a minute."""
 TOTALS_EVERY_S = 15.0
 DAY_S = 86400.0
+WRITE_TIMEOUT_S = 10.0
 _MARKS_AT_ONCE = 5000
 
 
@@ -67,7 +70,7 @@ class App:
             OSError: The HTTP address can't be had.
             StoreError: The store can't be read.
         """
-        server = Server(self.hub, self._store)
+        server = Server(self.hub, self._store, self._write)
         await server.start(self._config.http.host, self._config.http.port)
         try:
             self._listen_to_signals()
@@ -88,6 +91,18 @@ class App:
         if self._knows(agent):
             raw = encode(schedule)
             self.ingest.writer.call(lambda: self._store.save_schedule(agent, at, raw)).add_done_callback(_complain)
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        """Has something done by the one thread that writes.
+
+        Raises:
+            StoreError: It was not done in time, or the store would not.
+        """
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                return await asyncio.wrap_future(self.ingest.writer.call(work))
+        except TimeoutError as e:
+            raise StoreError(f"the store took nothing within {WRITE_TIMEOUT_S:g} s") from e
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,6 +12,7 @@ from msgspec import Struct
 from fibrewatch.errors import FibrewatchError
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import SpoolState
+from fibrewatch_collector.ledger import maintenance, rollout
 
 TIMEOUT_S = 10.0
 REPORT_TIMEOUT_S = 130.0
@@ -100,8 +101,27 @@ def _why(body: bytes) -> str:
         return ""
 
 
+class Declared(Struct, frozen=True, kw_only=True):
+    """A declaration of work, and whether it was made before it began."""
+
+    in_time: bool
+    declaration: maintenance.Declaration
+
+
+class _Declarations(Struct):
+    maintenance: list[Declared]
+
+
+class _Steps(Struct):
+    rollout: list[rollout.Step]
+
+
+class _Problem(Struct):
+    error: str
+
+
 class Api:
-    """GET requests to one collector; every method raises ApiError when there is no good answer."""
+    """Requests to one collector; every method raises ApiError when there is no good answer."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url, self._session = url.rstrip("/"), session
@@ -126,8 +146,43 @@ class Api:
         """The body at a path, such as /metrics."""
         return (await self._get(path)).decode()
 
+    async def declarations(self, territory: str | None = None, site: str | None = None) -> list[Declared]:
+        """Declared work, oldest first."""
+        return (await self._read(f"/api/v1/maintenance{_query(territory, site)}", _Declarations)).maintenance
+
+    async def declare(self, wish: maintenance.Wish) -> Declared:
+        """Declares work."""
+        return await self._post("/api/v1/maintenance", wish, Declared)
+
+    async def cancel(self, number: int, wish: maintenance.Cancel) -> Declared:
+        """Cancels a declaration."""
+        return await self._post(f"/api/v1/maintenance/{number}/cancel", wish, Declared)
+
+    async def steps(self, territory: str | None = None, site: str | None = None) -> list[rollout.Step]:
+        """All steps of the rollout, in the order in which they were recorded."""
+        return (await self._read(f"/api/v1/rollout{_query(territory, site)}", _Steps)).rollout
+
+    async def take_step(self, wish: rollout.Wish) -> rollout.Step:
+        """Records a state reached."""
+        return await self._post("/api/v1/rollout", wish, rollout.Step)
+
+    async def _post(self, path: str, wish: Struct, kind: type[T]) -> T:
+        timeout, headers = aiohttp.ClientTimeout(total=TIMEOUT_S), {"Content-Type": "application/json"}
+        try:
+            async with self._session.post(
+                f"{self.url}{path}", data=msgspec.json.encode(wish), headers=headers, timeout=timeout
+            ) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as e:
+            raise ApiError(f"{self.url}{path}: {str(e) or 'no answer'}") from e
+        if answer.status != 201:
+            raise ApiError(_problem(body) or f"{self.url}{path}: HTTP status {answer.status}")
+        return self._decoded(path, body, kind)
+
     async def _read(self, path: str, kind: type[T]) -> T:
-        body = await self._get(path)
+        return self._decoded(path, await self._get(path), kind)
+
+    def _decoded(self, path: str, body: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as e:
@@ -143,3 +198,17 @@ class Api:
         if answer.status != 200:
             raise ApiError(f"{self.url}{path}: HTTP status {answer.status}{_why(body)}")
         return body
+
+
+def _query(territory: str | None, site: str | None) -> str:
+    """The part of a URL that says where."""
+    parts = [f"{name}={value}" for name, value in (("territory", territory), ("site", site)) if value is not None]
+    return f"?{'&'.join(parts)}" if parts else ""
+
+
+def _problem(body: bytes) -> str | None:
+    """What the collector says is wrong; None when it does not."""
+    try:
+        return msgspec.json.decode(body, type=_Problem).error
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -18,7 +18,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import Inventory, load_inventory
-from fibrewatch_collector.operator import files, generate
+from fibrewatch_collector.operator import declare_cli, files, generate
 
 PROGRAM = "fibrewatch"
 DEFAULT_API = "http://127.0.0.1:8480"
@@ -46,6 +46,8 @@ def parser() -> Parser:
         ("sites", _add_sites, "each site's state, from a collector"),
         ("report", _add_report, "what a site's line did in a period, against what was promised"),
         ("mesh", _add_mesh, "who measures to whom by a sites.toml, and each box's part of it"),
+        ("maintenance", declare_cli.add_maintenance, "declare work on the lines: who, why, when"),
+        ("rollout", declare_cli.add_rollout, "how far sites and floors have come: planned, wired, accepted, live"),
         ("check-config", _add_check, "check a collector's files"),
     ):
         add_options(commands.add_parser(name, help=text, description=text, allow_abbrev=False))

@@ -223,6 +223,34 @@ class Scheduled(NamedTuple):
     raw: bytes
 
 
+class Record(NamedTuple):
+    """Something that was declared: never changed, never deleted.
+
+    Attributes:
+        site: "" for a whole territory.
+        at: By the collector's clock.
+    """
+
+    row: int
+    kind: str
+    territory: str
+    site: str
+    at: float
+    body: bytes
+
+
+class Edition(NamedTuple):
+    """A report as it was given out: the `number`th of its period, begin ≤ t < end."""
+
+    territory: str
+    site: str
+    begin: float
+    end: float
+    number: int
+    made_at: float
+    report: bytes
+
+
 class Store(Protocol):
     """See the module's docstring."""
 
@@ -288,6 +316,24 @@ class Store(Protocol):
 
     def rollups(self, where: Filter) -> list[Rollup]:
         """Hours with begin ≤ hour < end, by series and time."""
+
+    def append(self, record: Record) -> int:
+        """Adds a record; returns its number, which is its own whatever `row` says."""
+
+    def records(self, kinds: Sequence[str], territory: str | None = None) -> list[Record]:
+        """Those of some kinds, in the order in which they were added."""
+
+    def save_edition(self, edition: Edition) -> None:
+        """Keeps a report; StoreError where that number of the period is there already."""
+
+    def editions(self, territory: str, site: str, begin: float, end: float) -> list[Edition]:
+        """Of exactly this period, by number."""
+
+    def reported(self) -> list[tuple[str, str, float, float, int]]:
+        """(territory, site, begin, end, highest number) of every period of which there is an edition."""
+
+    def first_minutes(self) -> Mapping[tuple[str, str, str], int]:
+        """(territory, site, uplink) → its first minute that has a bin."""
 
     def prune(self, before: float, limit: int | None = None) -> int:
         """Deletes raw measurements of the hours that ended before; roll-ups and bins stay. Returns how many.

@@ -155,6 +155,12 @@ def bins(db: sqlite3.Connection, territory: str, site: str, begin: float, end: f
     return [Bin(*row) for row in db.execute(_BINS, (territory, site, _minute(begin), _minute(end)))]
 
 
+def first_minutes(db: sqlite3.Connection) -> Mapping[tuple[str, str, str], int]:
+    """See Store.first_minutes."""
+    query = "SELECT territory, site, uplink, (SELECT min(minute) FROM bin WHERE uplink = u.id) FROM uplink u"
+    return {(row[0], row[1], row[2]): row[3] * 60 for row in db.execute(query) if row[3] is not None}
+
+
 _BIN_TOTALS = """
 SELECT u.territory, u.site, u.uplink, b.state, count(*) FROM uplink u JOIN bin b ON b.uplink = u.id
 WHERE b.minute >= ? AND b.minute < ? GROUP BY u.id, b.state

@@ -130,6 +130,26 @@ def days(db: sqlite3.Connection) -> None:
     db.execute("INSERT OR IGNORE INTO dirty_minutes SELECT DISTINCT minute / 1440, uplink FROM bin")
 
 
+@step
+def ledger(db: sqlite3.Connection) -> None:
+    """What people declared, and reports as they were given out: only ever added to, by the database's own word."""
+    db.execute(
+        "CREATE TABLE record(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, territory TEXT NOT NULL,"
+        " site TEXT NOT NULL, at_us INTEGER NOT NULL, body BLOB NOT NULL)"
+    )
+    db.execute(
+        "CREATE TABLE edition(id INTEGER PRIMARY KEY, territory TEXT NOT NULL, site TEXT NOT NULL,"
+        " begin_us INTEGER NOT NULL, end_us INTEGER NOT NULL, number INTEGER NOT NULL, made_us INTEGER NOT NULL,"
+        " report BLOB NOT NULL, UNIQUE(territory, site, begin_us, end_us, number))"
+    )
+    for table in ("record", "edition"):
+        for change in ("UPDATE", "DELETE"):
+            db.execute(
+                f"CREATE TRIGGER {table}_{change.lower()} BEFORE {change} ON {table}"
+                f" BEGIN SELECT RAISE(ABORT, 'a {table} is kept as it is'); END"
+            )
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Brings a database to this program's schema.
 

@@ -15,8 +15,10 @@ from fibrewatch_collector.store import (
     BinState,
     Committed,
     Delivery,
+    Edition,
     Filter,
     Gap,
+    Record,
     Refusal,
     Rollup,
     Scheduled,
@@ -27,6 +29,7 @@ from fibrewatch_collector.store import (
     daily,
     day,
     queries,
+    records,
     schema,
     upkeep,
 )
@@ -126,6 +129,14 @@ class SqliteStore:
     def save_schedule(self, agent: AgentId, at: float, raw: bytes) -> None:
         """See Store."""
         self._write(lambda: daily.save_schedule(self._db, self._catalogue.agent(agent), at, raw))
+
+    def append(self, record: Record) -> int:
+        """See Store."""
+        return self._write(lambda: records.append(self._db, record))
+
+    def save_edition(self, edition: Edition) -> None:
+        """See Store."""
+        self._write(lambda: records.save_edition(self._db, edition))
 
     def prune(self, before: float, limit: int | None = None) -> int:
         """See Store."""
@@ -255,6 +266,26 @@ class SqliteStore:
         """See Store."""
         with self._reading() as db:
             return queries.bin_totals(db, begin, end)
+
+    def records(self, kinds: Sequence[str], territory: str | None = None) -> list[Record]:
+        """See Store."""
+        with self._reading() as db:
+            return records.records(db, kinds, territory)
+
+    def editions(self, territory: str, site: str, begin: float, end: float) -> list[Edition]:
+        """See Store."""
+        with self._reading() as db:
+            return records.editions(db, territory, site, begin, end)
+
+    def reported(self) -> list[tuple[str, str, float, float, int]]:
+        """See Store."""
+        with self._reading() as db:
+            return records.reported(db)
+
+    def first_minutes(self) -> Mapping[tuple[str, str, str], int]:
+        """See Store."""
+        with self._reading() as db:
+            return queries.first_minutes(db)
 
     def close(self) -> None:
         """See Store."""

@@ -15,9 +15,11 @@ from aiohttp import web
 from fibrewatch.errors import StoreError
 from fibrewatch_collector.families import CONTENT_TYPE
 from fibrewatch_collector.hub import Hub
+from fibrewatch_collector.ledger import LedgerError
 from fibrewatch_collector.report import asked, output
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web import query, views
+from fibrewatch_collector.web.declarations import STATUS, Declaring, Doing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -36,8 +38,10 @@ CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'uns
 class Server:
     """Serves one hub and one store on one address; `start` … `stop`."""
 
-    def __init__(self, hub: Hub, store: Store) -> None:
+    def __init__(self, hub: Hub, store: Store, write: Doing) -> None:
+        """`write` has something done where nobody else writes to the store meanwhile."""
         self._hub, self._store = hub, store
+        self._declaring = Declaring(hub, store, self._read, write)
         self._reporter = ThreadPoolExecutor(1, "http-report")
         self._readers = ThreadPoolExecutor(READERS, "http-read")
         self._page = files(__package__).joinpath("page.html").read_bytes()
@@ -73,6 +77,7 @@ class Server:
                 web.get("/api/v1/sites", self._sites),
                 web.get("/api/v1/agents", self._agents),
                 web.get("/api/v1/measurements", self._measurements),
+                *self._declaring.routes(),
                 web.get("/api/v1/report", self._report),
             ]
         )
@@ -161,6 +166,8 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except (query.QueryError, asked.AskError) as e:
         return _problem(request, 400, str(e))
+    except LedgerError as e:
+        return _problem(request, STATUS[e.reason], str(e))
     except web.HTTPException as e:
         return _problem(request, e.status, f"{request.method} {request.path[:100]}: {e.reason}")
     except StoreError as e:

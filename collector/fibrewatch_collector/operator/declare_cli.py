@@ -1,0 +1,142 @@
+"""The options of `fibrewatch maintenance` and `fibrewatch rollout`."""
+
+import argparse
+import re
+
+from fibrewatch.wire import ID_PATTERN
+
+STATES = ("planned", "wired", "accepted", "live")
+
+DEFAULT_API = "http://127.0.0.1:8480"
+
+
+def add_maintenance(parser: argparse.ArgumentParser) -> None:
+    """Its commands: add, list, cancel."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    declare = _command(commands, "add", "declare work; before it begins, or it leaves no figure")
+    where = declare.add_mutually_exclusive_group(required=True)
+    where.add_argument("--site", type=site, metavar="TERRITORY/SITE")
+    where.add_argument("--territory", type=identifier, metavar="TERRITORY", help="all its sites")
+    declare.add_argument("--uplink", type=identifier, help="only this one of the site's")
+    declare.add_argument("--from", dest="begin", required=True, metavar="TIME", help='such as "2026-10-25 02:30"')
+    declare.add_argument("--to", dest="end", required=True, metavar="TIME", help="by the site's clock, or with offset")
+    declare.add_argument("--who", required=True)
+    declare.add_argument("--why", required=True)
+    declare.set_defaults(run=_declare)
+    shown = _command(commands, "list", "what is declared")
+    shown.add_argument("--site", type=place, metavar="TERRITORY[/SITE]")
+    shown.set_defaults(run=_show)
+    cancel = _command(commands, "cancel", "take a declaration back; both stay on record")
+    cancel.add_argument("id", type=number)
+    cancel.add_argument("--who", required=True)
+    cancel.add_argument("--why", required=True)
+    cancel.set_defaults(run=_cancel)
+
+
+def add_rollout(parser: argparse.ArgumentParser) -> None:
+    """Its commands: set, list."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    step = _command(commands, "set", f"record the next state: {', '.join(STATES)}; the SLA counts from live on")
+    step.add_argument("--site", type=site, required=True, metavar="TERRITORY/SITE")
+    step.add_argument("--floor", type=identifier, help="of it; without: the site as a whole")
+    step.add_argument("--state", required=True, choices=STATES)
+    step.add_argument("--on", metavar="DAY", help='such as "2026-10-25"; without: today')
+    step.add_argument("--from", dest="begin", metavar="TIME", help="for accepted: the tests that it rests on")
+    step.add_argument("--to", dest="end", metavar="TIME")
+    step.add_argument("--who", required=True)
+    step.add_argument("--note", default="")
+    step.set_defaults(run=_step)
+    shown = _command(commands, "list", "how far sites and floors have come, and when")
+    shown.add_argument("--site", type=place, metavar="TERRITORY[/SITE]")
+    shown.set_defaults(run=_show_rollout)
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    return parser
+
+
+def _declare(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.ledger import maintenance
+    from fibrewatch_collector.operator import declare
+
+    where = declare.Place(arguments.site or arguments.territory)
+    wish = maintenance.Wish(
+        territory=where.territory,
+        site=where.site,
+        uplink=arguments.uplink,
+        begin=arguments.begin,
+        end=arguments.end,
+        who=arguments.who,
+        why=arguments.why,
+    )
+    return declare.add(arguments.api, wish)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import declare
+
+    return declare.show(arguments.api, declare.Place(arguments.site) if arguments.site else None)
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.ledger import maintenance
+    from fibrewatch_collector.operator import declare
+
+    return declare.cancel(arguments.api, arguments.id, maintenance.Cancel(who=arguments.who, why=arguments.why))
+
+
+def _step(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.ledger import rollout
+    from fibrewatch_collector.operator import declare
+
+    where = declare.Place(arguments.site)
+    wish = rollout.Wish(
+        territory=where.territory,
+        site=where.site or "",
+        floor=arguments.floor,
+        state=arguments.state,
+        on=arguments.on,
+        who=arguments.who,
+        note=arguments.note,
+        begin=arguments.begin,
+        end=arguments.end,
+    )
+    return declare.step(arguments.api, wish)
+
+
+def _show_rollout(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import declare
+
+    return declare.show_rollout(arguments.api, declare.Place(arguments.site) if arguments.site else None)
+
+
+def site(text: str) -> str:
+    """TERRITORY/SITE."""
+    if not re.fullmatch(rf"{ID_PATTERN}/{ID_PATTERN}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not TERRITORY/SITE")
+    return text
+
+
+def place(text: str) -> str:
+    """TERRITORY or TERRITORY/SITE."""
+    if not re.fullmatch(rf"{ID_PATTERN}(/{ID_PATTERN})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not TERRITORY or TERRITORY/SITE")
+    return text
+
+
+def identifier(text: str) -> str:
+    """One id."""
+    if not re.fullmatch(ID_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an id of a-z, 0-9, -")
+    return text
+
+
+def number(text: str) -> int:
+    """A declaration's."""
+    if not re.fullmatch(r"[1-9]\d{0,14}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a declaration")
+    return int(text)

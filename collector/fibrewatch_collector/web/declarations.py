@@ -1,0 +1,128 @@
+"""The API of what people declare: maintenance and rollout. Small on purpose: each handler parses, asks, answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from fibrewatch.config import nearest
+from fibrewatch_collector.hub import Hub
+from fibrewatch_collector.ledger import LedgerError, books, maintenance, rollout
+from fibrewatch_collector.ledger.maintenance import Declaration
+from fibrewatch_collector.ledger.rollout import Step
+from fibrewatch_collector.store import Store
+from fibrewatch_collector.web.query import QueryError
+
+T = TypeVar("T")
+STATUS = {"wrong": 400, "unknown": 404, "conflict": 409}
+MAX_BODY_BYTES = 16 * 1024
+BODY_TIMEOUT_S = 10.0
+
+
+class DeclarationView(Struct, frozen=True, kw_only=True):
+    """A declaration, whether it was made in time, and until when it holds."""
+
+    in_time: bool
+    declaration: Declaration
+
+
+class Declarations(Struct, frozen=True, kw_only=True):
+    """GET /api/v1/maintenance."""
+
+    maintenance: list[DeclarationView]
+
+
+class Steps(Struct, frozen=True, kw_only=True):
+    """GET /api/v1/rollout: all steps, in the order in which they were recorded."""
+
+    rollout: list[Step]
+
+
+class Doing(Protocol):
+    """Has work done with the store, in another thread."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Its answer."""
+
+
+class Declaring:
+    """Handlers; `read` and `write` run what blocks."""
+
+    def __init__(self, hub: Hub, store: Store, read: Doing, write: Doing) -> None:
+        self._hub, self._store, self._read, self._write = hub, store, read, write
+
+    def routes(self) -> Iterator[web.RouteDef]:
+        """What the server adds."""
+        yield web.get("/api/v1/maintenance", self.maintenance)
+        yield web.post("/api/v1/maintenance", self.declare)
+        yield web.post("/api/v1/maintenance/{id:[0-9]{1,15}}/cancel", self.cancel)
+        yield web.get("/api/v1/rollout", self.rollout)
+        yield web.post("/api/v1/rollout", self.step)
+
+    async def maintenance(self, request: web.Request) -> web.Response:
+        territory, site = _place(request)
+        found = await self._read(lambda: books.declarations(self._store, territory))
+        return answer(Declarations(maintenance=[_view(each) for each in found if site in (None, each.site)]))
+
+    async def declare(self, request: web.Request) -> web.Response:
+        wish = await body(request, maintenance.Wish)
+        inventory, now = self._hub.inventory, self._hub.now()
+        return answer(_view(await self._write(lambda: books.declare(self._store, inventory, wish, now))), 201)
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        wish, number = await body(request, maintenance.Cancel), int(request.match_info["id"])
+        return answer(_view(await self._write(lambda: books.cancel(self._store, number, wish, self._hub.now()))), 201)
+
+    async def rollout(self, request: web.Request) -> web.Response:
+        territory, site = _place(request)
+        found = await self._read(lambda: books.steps(self._store, territory))
+        return answer(Steps(rollout=[each for each in found if site in (None, each.site)]))
+
+    async def step(self, request: web.Request) -> web.Response:
+        wish = await body(request, rollout.Wish)
+        inventory, now = self._hub.inventory, self._hub.now()
+        return answer(await self._write(lambda: books.take_step(self._store, inventory, wish, now)), 201)
+
+
+def _view(found: Declaration) -> DeclarationView:
+    return DeclarationView(in_time=found.in_time, declaration=found)
+
+
+def _place(request: web.Request) -> tuple[str | None, str | None]:
+    """The query's territory and site.
+
+    Raises:
+        QueryError: There is another parameter.
+    """
+    for name in request.query:
+        if name not in ("territory", "site"):
+            raise QueryError(f"{name[:60]}: no such parameter{nearest(name, ('territory', 'site'))}")
+    return request.query.get("territory"), request.query.get("site")
+
+
+async def body(request: web.Request, kind: type[T]) -> T:
+    """The request's JSON. Of that content type only: no page of another origin can send it without being asked.
+
+    Raises:
+        LedgerError: It is not what it should be.
+    """
+    if request.content_type != "application/json":
+        raise LedgerError("wrong", "the body must be of content type application/json")
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        raw = await request.read()
+    if len(raw) > MAX_BODY_BYTES:
+        raise LedgerError("wrong", f"the body is longer than {MAX_BODY_BYTES} bytes")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise LedgerError("wrong", str(e).replace(" - at `$.", ": `").replace("Object", "the body")) from e
+
+
+def answer(found: Any, status: int = 200) -> web.Response:
+    """A struct as JSON that nobody keeps."""
+    headers = {"Cache-Control": "no-store"}
+    raw = msgspec.json.encode(found)
+    return web.Response(body=raw, status=status, content_type="application/json", charset="utf-8", headers=headers)
