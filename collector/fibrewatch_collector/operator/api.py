@@ -116,10 +116,6 @@ class _Steps(Struct):
     rollout: list[rollout.Step]
 
 
-class _Problem(Struct):
-    error: str
-
-
 class Api:
     """Requests to one collector; every method raises ApiError when there is no good answer."""
 
@@ -176,7 +172,7 @@ class Api:
         except (aiohttp.ClientError, TimeoutError, ValueError) as e:
             raise ApiError(f"{self.url}{path}: {str(e) or 'no answer'}") from e
         if answer.status != 201:
-            raise ApiError(_problem(body) or f"{self.url}{path}: HTTP status {answer.status}")
+            raise ApiError(f"{self.url}{path}: HTTP status {answer.status}{_why(body)}")
         return self._decoded(path, body, kind)
 
     async def _read(self, path: str, kind: type[T]) -> T:
@@ -204,11 +200,3 @@ def _query(territory: str | None, site: str | None) -> str:
     """The part of a URL that says where."""
     parts = [f"{name}={value}" for name, value in (("territory", territory), ("site", site)) if value is not None]
     return f"?{'&'.join(parts)}" if parts else ""
-
-
-def _problem(body: bytes) -> str | None:
-    """What the collector says is wrong; None when it does not."""
-    try:
-        return msgspec.json.decode(body, type=_Problem).error
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None

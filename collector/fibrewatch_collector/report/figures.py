@@ -50,12 +50,12 @@ def fleet(
     territory: str | None = None,
 ) -> model.Fleet:
     """Many sites, each over the period in its own time zone; without what only plots need (hours, transfers)."""
-    found, readings = [], dict[str, _Reading]()
+    found, readings, kept = [], dict[str, _Reading](), known.Books.of(store)
     for site in sites:
         period = zoned(site.time_zone)
         if site.time_zone not in readings:
             readings[site.time_zone] = _Reading.of(store, period, None)
-        knows = known.known(store, inventory, site, period, now)
+        knows = known.known(store, inventory, site, period, now, kept=kept)
         reckoning = _Reckoning(readings[site.time_zone], inventory, site, period, now=now, knows=knows)
         found.append(reckoning.report(full=False))
     first = found[0].period if found else zoned("UTC")
@@ -109,7 +109,7 @@ class _Reckoning:
     ) -> None:
         self.reading, self.inventory, self.site, self.knows = reading, inventory, site, knows
         self.period, self.now = period, now
-        self.begin = known.live_from(knows.rollout, period)
+        self.begin = known.begin(knows.live, period)
         last = datetime.fromtimestamp(bins.minute_of(now.timestamp()), period.begin.tzinfo)
         self.end = max(self.begin, min(period.end, last))
 

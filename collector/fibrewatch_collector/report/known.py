@@ -1,12 +1,15 @@
 """What of a report does not come from measurements: declared work, outages with their causes, rollout, editions."""
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from fibrewatch_collector.inventory import Inventory, Site
+from fibrewatch_collector.inventory import Inventory, Site, SiteKey
+from fibrewatch_collector.ledger import books, maintenance, rollout
+from fibrewatch_collector.ledger.maintenance import Declaration
+from fibrewatch_collector.ledger.rollout import Step
 from fibrewatch_collector.report.model import FloorWifi, Maintenance, Outage, Revision, Rollout
-from fibrewatch_collector.sla import periods
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Store
 
@@ -15,6 +18,7 @@ class Known(Struct, frozen=True, kw_only=True):
     """Of one site and one period.
 
     Attributes:
+        live: Since when the SLA's clock runs; None: it does not yet.
         revision: None: it was never kept, so it is the first and not final.
         reported_at: When the period was first reported: what comes later is late.
     """
@@ -22,22 +26,45 @@ class Known(Struct, frozen=True, kw_only=True):
     outages: tuple[Outage, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     rollout: tuple[Rollout, ...] = ()
+    live: datetime | None = None
     wifi: tuple[FloorWifi, ...] = ()
     revision: Revision | None = None
     reported_at: datetime | None = None
 
 
-def known(store: Store, inventory: Inventory, site: Site, period: Period, now: datetime) -> Known:
+class Books(Struct, frozen=True):
+    """What the store keeps for all sites, read once however many reports are made.
+
+    Attributes:
+        measured: Of each site, the first minute that has a bin.
+    """
+
+    declarations: Sequence[Declaration]
+    steps: Sequence[Step]
+    measured: Mapping[SiteKey, datetime]
+
+    @classmethod
+    def of(cls, store: Store) -> "Books":
+        """As they stand now."""
+        measured: dict[SiteKey, datetime] = {}
+        for (territory, site, _), minute in store.first_minutes().items():
+            at = datetime.fromtimestamp(minute, UTC)
+            measured[territory, site] = min(at, measured.get((territory, site), at))
+        return cls(books.declarations(store), books.steps(store), measured)
+
+
+def known(
+    store: Store, inventory: Inventory, site: Site, period: Period, now: datetime, *, kept: Books | None = None
+) -> Known:
     """Of one site and one period, as it stands now."""
-    return Known()
+    kept = kept or Books.of(store)
+    return Known(
+        maintenance=maintenance.of_site(kept.declarations, site, period.begin, period.end),
+        rollout=rollout.of_site(kept.steps, site, period.end),
+        live=rollout.live_from(kept.steps, site, kept.measured.get(site.key, period.begin)),
+    )
 
 
-def live_from(rollout: tuple[Rollout, ...], period: Period) -> datetime:
-    """When the SLA's clock starts within the period: at its begin where nobody keeps a rollout of the site."""
-    for each in rollout:
-        if each.floor is None:
-            if each.state != "live":
-                return period.end
-            since = period.begin if each.since is None else periods.midnight(each.since, period.time_zone)
-            return min(max(period.begin, since), period.end)
-    return period.begin
+def begin(live: datetime | None, period: Period) -> datetime:
+    """When the SLA's clock starts within a period; its end, where it does not."""
+    return period.end if live is None else min(max(period.begin, live), period.end)

@@ -134,20 +134,14 @@ def days(db: sqlite3.Connection) -> None:
 def ledger(db: sqlite3.Connection) -> None:
     """What people declared, and reports as they were given out: only ever added to, by the database's own word."""
     db.execute(
-        "CREATE TABLE record(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, territory TEXT NOT NULL,"
-        " site TEXT NOT NULL, at_us INTEGER NOT NULL, body BLOB NOT NULL)"
+        "CREATE TABLE record(id INTEGER PRIMARY KEY, kind TEXT NOT NULL, territory TEXT NOT NULL, site TEXT NOT NULL,"
+        " at_us INTEGER NOT NULL, begin_us INTEGER, end_us INTEGER, number INTEGER, body BLOB NOT NULL)"
     )
-    db.execute(
-        "CREATE TABLE edition(id INTEGER PRIMARY KEY, territory TEXT NOT NULL, site TEXT NOT NULL,"
-        " begin_us INTEGER NOT NULL, end_us INTEGER NOT NULL, number INTEGER NOT NULL, made_us INTEGER NOT NULL,"
-        " report BLOB NOT NULL, UNIQUE(territory, site, begin_us, end_us, number))"
-    )
-    for table in ("record", "edition"):
-        for change in ("UPDATE", "DELETE"):
-            db.execute(
-                f"CREATE TRIGGER {table}_{change.lower()} BEFORE {change} ON {table}"
-                f" BEGIN SELECT RAISE(ABORT, 'a {table} is kept as it is'); END"
-            )
+    for change in ("UPDATE", "DELETE"):
+        db.execute(
+            f"CREATE TRIGGER record_{change} BEFORE {change} ON record"
+            " BEGIN SELECT RAISE(ABORT, 'a record is kept as it is'); END"
+        )
 
 
 def migrate(db: sqlite3.Connection) -> None:
