@@ -99,16 +99,17 @@ def curve(samples: Sequence[Sample]) -> list[Point]:
 
 
 def estimate(points: Sequence[Point], warm_up_s: float, *, cut: bool = True) -> Estimate | None:
-    """The steady part as of the last point; None while there are too few to tell.
+    """The steady part as of the last point; None while there are too few, its error infinite while it can't be told.
 
     Args:
         warm_up_s: Cut off at least; half of the transfer at most.
         cut: Look for more that is not steady; else all of the rest counts.
     """
-    if len(points) < 2 * _BATCH:
+    if len(points) < _BATCH:
         return None
     start, end = points[0].at_s, points[-1].at_s
-    least = bisect_left(points, min(start + warm_up_s, (start + end) / 2), key=lambda point: point.at_s)
+    begin = min(start + warm_up_s, (start + end) / 2)
+    least = min(bisect_left(points, begin, key=lambda point: point.at_s), len(points) - 2)
     steady = points[_cut(points, least) if cut else least :]
     rate = _rate(steady[0], steady[-1])
     if rate <= 0:

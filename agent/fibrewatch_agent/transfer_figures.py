@@ -70,11 +70,11 @@ def _sender_congestion(told: Result, done: Transfer) -> str | None:
 
 
 def per_second(points: Sequence[Point], begin_s: float) -> tuple[float, ...]:
-    """Rates of whole seconds; samples are less than a tenth of one apart."""
+    """Rates of whole seconds; samples are at most a third of one apart."""
     rates: list[float] = []
     first = next((point for point in points if point.at_s >= begin_s), None)
     for point in points:
-        if first is not None and point.at_s - first.at_s >= 0.98:
+        if first is not None and point.at_s - first.at_s >= 0.95:
             rates.append((point.bytes - first.bytes) / (point.at_s - first.at_s))
             first = point
     return tuple(rates)

@@ -16,7 +16,8 @@ from fibrewatch_agent.transfer_end import Limits
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.1
-"""A look costs 0.2 ms of CPU, which a short transfer feels."""
+SELDOM_S = 0.3
+"""Between samples in the warm-up, and where the transfer takes its time anyway."""
 
 
 class Flow(NamedTuple):
@@ -65,27 +66,41 @@ class TransferWatch:
             self._kernel = None
 
     def look(self, pid: int) -> bool:
-        """Takes a sample of what this process has open; whether it is to be ended now."""
-        self._sample(pid)
-        reason = self._reason()
+        """Takes a sample of what this process has open, if one is due; whether it is to be ended now."""
+        if self._stop_asked():
+            self.stopped = "tenants"
+            return True
+        new = self._kernel is not None and self._sample(self._kernel, pid)
+        reason = self._limits.reached(self.samples) if new else None
         if reason is not None:
             self.stopped = reason
         return reason is not None
 
-    def _sample(self, pid: int) -> None:
-        if self._kernel is None:
-            return
+    def _sample(self, kernel: TcpInfo, pid: int) -> bool:
+        """Whether there is a new one."""
         now = time.monotonic()
+        if not self._due(now):
+            return False
         try:
-            found = self._ask(self._kernel, pid)
+            found = self._ask(kernel, pid)
         except OSError as e:
             log.debug("no TCP statistics from the kernel: %s", e)
             self.close()
-            return
+            return False
         self._seen |= {each.key: each for each in found}
-        if found and len(found) >= len(self._keys):  # else the streams are being closed: no sample of a full transfer
-            moved = [self._moved(each) for each in self._seen.values()]
-            self.samples.append(Sample(now, sum(each[0] for each in moved), sum(each[1] for each in moved)))
+        if not found or len(found) < len(self._keys):  # the streams are being closed: no sample of a full transfer
+            return False
+        moved = [self._moved(each) for each in self._seen.values()]
+        self.samples.append(Sample(now, sum(each[0] for each in moved), sum(each[1] for each in moved)))
+        return True
+
+    def _due(self, now: float) -> bool:
+        """A sample costs what a fast transfer costs in 10 ms: few are taken where nothing depends on them."""
+        if not self.samples or len(self._keys) <= self._flow.streams:
+            return True
+        rule, since = self._limits.rule, now - self.samples[-1].at_s
+        needed = rule is not None and now - self.samples[0].at_s > rule.warm_up_s - 2 * EVERY_S
+        return needed or since > SELDOM_S - EVERY_S / 2
 
     def _ask(self, kernel: TcpInfo, pid: int) -> list[Connection]:
         """All of the peer's until those of the process are complete; then only these."""
@@ -100,9 +115,6 @@ class TransferWatch:
     def _moved(self, one: Connection) -> tuple[int, int]:
         """Bytes and segments with payload that have come through."""
         return (one.acked, one.delivered) if self._flow.up else (one.received, one.arrived)
-
-    def _reason(self) -> Stopped | None:
-        return "tenants" if self._stop_asked() else self._limits.reached(self.samples)
 
     def points(self) -> list[Point]:
         """What reached the receiver by when."""

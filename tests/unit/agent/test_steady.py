@@ -150,7 +150,15 @@ def test_stalls_delay_the_end_and_are_counted() -> None:
 def test_nothing_moves_is_no_estimate() -> None:
     assert estimate(points(lambda _: 0.0, 5.0), 1.0) is None
     assert estimate([], 1.0) is None
-    assert estimate(points(lambda _: RATE, 0.4), 1.0) is None
+    assert estimate(points(lambda _: RATE, 0.1), 1.0) is None
+
+
+def test_few_moments_tell_a_rate_but_no_error() -> None:
+    found = estimate(points(lambda _: RATE, 0.4), 1.0)
+    assert found is not None
+    assert found.rate == pytest.approx(RATE)
+    assert found.error == math.inf
+    assert not Rule(least_s=0.0).met(found)
 
 
 def test_all_samples_at_one_moment_are_no_estimate() -> None:
