@@ -31,7 +31,7 @@ format:
 	@.venv/bin/ruff check --quiet --fix .
 	@.venv/bin/ruff format --quiet .
 
-# The figures in README.md, measured anew on this machine (about eighteen minutes).
+# The figures in README.md, measured anew on this machine (about fifty minutes).
 bench:
 	@deploy/set-up test
 	@deploy/set-up bench
@@ -40,6 +40,8 @@ bench:
 	@.venv/bin/python -m benchmarks.footprint
 	@.venv/bin/python -m benchmarks.resident
 	@.venv/bin/python -m benchmarks.latency
+	@.venv/bin/python -m benchmarks.early_stop
+	@.venv/bin/python -m benchmarks.throughput
 	@.venv/bin/python -m benchmarks.table
 
 # Generated files that tests hold current.

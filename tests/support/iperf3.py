@@ -53,7 +53,7 @@ def free_range(count: int) -> int:
     """The first of some ports in a row that nobody uses."""
     while True:
         base = free_port()
-        used = {connection.laddr.port for connection in psutil.net_connections("tcp")}
+        used = {each.laddr.port for each in psutil.net_connections("tcp") if each.laddr}
         if base + count < 65536 and used.isdisjoint(range(base, base + count)):
             return base
 
