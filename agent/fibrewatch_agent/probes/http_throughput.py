@@ -29,6 +29,7 @@ async def http_throughput(params: Params, box: Box) -> Result:
     """
     address = await box.resolve()
     box.near.set()
+    await box.ready()
     outcome = await _transfer(_order(params, box, address), box)
     if outcome.address:
         box.resolved = outcome.address
