@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from fibrewatch import sketch, stats
 from fibrewatch.results.ping import Stamps
-from fibrewatch.results.stamp import Result
+from fibrewatch.results.stamp import IPDV_RESOLUTION_S, Result
+from fibrewatch.sketch import Buckets
 from fibrewatch_agent.stamp_ledger import Directions, Ledger
 from fibrewatch_agent.stamp_session import StampPacket
 
@@ -97,7 +98,8 @@ def summarise(window: Window, ledger: Ledger, *, dscp: int, authenticated: bool)
         **_headers(packets),
         dscp_sent=dscp,
         follow_ups=sum(packet.followed for packet in packets),
-        rtt=sketch.of(good) if good else None,
+        rtt=_histogram(good),
+        ipdv=_histogram([_to_step(abs(each), IPDV_RESOLUTION_S) for each in stats.ipdv(rtts)]),
         stamps=next((source for source in _WORST_FIRST if source in used), None),
         stateful=ledger.stateful if good else None,
         authenticated=authenticated,
@@ -122,6 +124,7 @@ def _one_way(window: Window, least_rtt: float | None) -> dict[str, Any]:
         return figures
     for name, delays in (("owd_forward", there), ("owd_backward", back)):
         figures |= _quantiles(name, delays, 0.50, 0.99)
+        figures[name] = _histogram([delay for delay in delays if delay is not None])
         figures[f"{name}_min"] = _rounded(min((delay for delay in delays if delay is not None), default=None))
     return figures | {"owd_uncertainty": _rounded(max(known))}
 
@@ -157,6 +160,14 @@ def _headers(packets: Sequence[StampPacket]) -> dict[str, Any]:
 def _quantiles(name: str, delays: Delays, *quantiles: float) -> dict[str, Any]:
     good = [delay for delay in delays if delay is not None]
     return {f"{name}_p{q * 100:.0f}": _rounded(stats.percentile(good, q)) for q in quantiles}
+
+
+def _to_step(value: float, step: float) -> float:
+    return round(value / step) * step
+
+
+def _histogram(values: Sequence[float]) -> Buckets | None:
+    return sketch.of(values) if values else None
 
 
 def _ipdv(delays: Delays, q: float) -> float | None:

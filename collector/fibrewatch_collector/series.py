@@ -19,7 +19,8 @@ class Plan:
 
     def __init__(self, probe: ProbeType, seconds: Bounds, other: Bounds) -> None:
         gauges, counters, histograms = (
-            [field for field in probe.fields if field.metric.kind == kind] for kind in ("gauge", "counter", "histogram")
+            [field for field in probe.fields if field.metric.kind == kind and field.metric.exposed]
+            for kind in ("gauge", "counter", "histogram")
         )
         self.probe = probe.name
         self.mode = probe.mode

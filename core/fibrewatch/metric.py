@@ -19,12 +19,16 @@ class Metric:
         better: Which direction is good; None where neither is.
         kind: gauge (last value), counter (an amount of this one measurement, summed over time) or
             histogram (a `sketch.Buckets` of samples).
+        resolution: Of a histogram's samples, that were rounded to multiples of it; in the unit.
+        exposed: Whether Prometheus gets it: a histogram is some 25 series, and reports need more of them than alerts.
     """
 
     unit: str
     help: str
     better: Better | None = None
     kind: Kind = "gauge"
+    exposed: bool = True
+    resolution: float = 0.0
 
 
 class Field(NamedTuple):

@@ -23,6 +23,10 @@ class Quantile(NamedTuple):
         """Without a part that every sample contains."""
         return Quantile(self.value - floor, self.low - floor, self.high - floor)
 
+    def within(self, resolution: float) -> "Quantile":
+        """Of samples that had been rounded to multiples of it."""
+        return Quantile(self.value, self.low - resolution / 2, self.high + resolution / 2) if resolution else self
+
 
 class Distribution:
     """Samples as buckets, as single values, or both."""

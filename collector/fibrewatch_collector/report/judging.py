@@ -7,6 +7,7 @@ less than the class's coverage floor of the time gives no answer.
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from fibrewatch.results import PROBES
 from fibrewatch_collector.inventory import Uplink
 from fibrewatch_collector.report import distribution
 from fibrewatch_collector.report.distribution import Quantile
@@ -144,12 +145,12 @@ def _percentile(case: _Case) -> Iterable[Finding]:
 
 
 def _quantile(case: _Case, lines: Sequence[Line], field: str, floor: float | None, target: str) -> Finding:
-    objective = case.objective
+    objective, probe = case.objective, (case.objective.metric or "").partition(".")[0]
     cells = [case.evidence.cell(line, case.busy) for line in lines]
     found = distribution.merged((cell.body.valid.histograms.get(field, {}), singles(cell, field)) for cell in cells)
     quantile = found.quantile(objective.quantile or 0.0)
     known = quantile is not None and _enough(case, cells) and not (objective.over_floor and floor is None)
-    shown = quantile.less(floor or 0.0) if quantile is not None and known else None
+    shown = quantile.within(_resolution(probe, field)).less(floor or 0.0) if quantile is not None and known else None
     return case.finding(
         metric=f"{objective.metric} p{(objective.quantile or 0.0) * 100:g}",
         asked=objective.limit_s,
@@ -161,6 +162,10 @@ def _quantile(case: _Case, lines: Sequence[Line], field: str, floor: float | Non
         floor=floor,
         target=target,
     )
+
+
+def _resolution(probe: str, field: str) -> float:
+    return next((metric.resolution for name, metric in PROBES[probe].fields if name == field), 0.0)
 
 
 def _at_most(found: Quantile | None, limit: float) -> Answer:

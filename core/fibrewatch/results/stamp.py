@@ -14,6 +14,8 @@ from fibrewatch.results.ping import Stamps
 from fibrewatch.sketch import Buckets
 
 MODE = "window"
+IPDV_RESOLUTION_S = 1e-4
+"""ipdv spreads over decades below what anybody promises: unrounded, 600 samples fill 250 buckets and a kilobyte."""
 SMALLEST = 72
 """Bytes of a packet with the two extensions that we ask for."""
 
@@ -149,6 +151,27 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rtt: Annotated[Buckets | None, Metric("seconds", "Round-trip times, relative error 1 %.", "lower", "histogram")] = (
         None
     )
+    owd_forward: Annotated[
+        Buckets | None,
+        Metric("seconds", "One-way delays to the reflector, relative error 1 %.", "lower", "histogram", exposed=False),
+    ] = None
+    owd_backward: Annotated[
+        Buckets | None,
+        Metric(
+            "seconds", "One-way delays from the reflector, relative error 1 %.", "lower", "histogram", exposed=False
+        ),
+    ] = None
+    ipdv: Annotated[
+        Buckets | None,
+        Metric(
+            "seconds",
+            "Absolute ipdv of round trips, to 0.1 ms and then relative error 1 %.",
+            "lower",
+            "histogram",
+            exposed=False,
+            resolution=IPDV_RESOLUTION_S,
+        ),
+    ] = None
     stamps: Stamps | None = None
     stateful: bool | None = None
     authenticated: bool = False

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fibrewatch import sketch
 from fibrewatch.results import voice
 from fibrewatch.results.stamp import Result
 from fibrewatch_agent import voice_summary
@@ -61,6 +62,12 @@ def test_delays_are_those_of_the_line_alone() -> None:
     assert (result.pdv_p99, result.pdv_forward_p99, result.pdv_backward_p99) == (0.006, 0.002, 0.006)
     assert (result.dscp_sent, result.dscp_forward, result.dscp_backward) == (46, 46, 0)
     assert (result.ttl_forward, result.ttl_backward, result.follow_ups) == (250, 251, 3)
+    assert (result.owd_forward, result.owd_backward) == (
+        sketch.of([0.010, 0.012, 0.010]),
+        sketch.of([0.020, 0.020, 0.026]),
+    )
+    assert result.ipdv is not None
+    assert (sum(result.ipdv.values()), sketch.quantile(result.ipdv, 1.0)) == (2, pytest.approx(0.004, rel=0.0101))
 
 
 @pytest.mark.parametrize(
