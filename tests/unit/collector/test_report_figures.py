@@ -203,7 +203,7 @@ def test_declared_work_leaves_net_and_stays_in_gross(
             )
         )
     with filled(tmp_path, world, seed) as store:
-        report = reported(store, world, period, tmp_path, Known(maintenance=tuple(works)))
+        report = reported(store, world, period, tmp_path, Known(live=period.begin, maintenance=tuple(works)))
     out = {
         at
         for at in _minutes(world)
@@ -258,14 +258,12 @@ def test_floor_is_taken_off_each_delay(tmp_path: Path) -> None:
 def test_clock_starts_at_live_and_the_future_is_left_out(tmp_path: Path) -> None:
     period = periods.between(date(2026, 6, 1), date(2026, 6, 3), "Europe/Paris")
     world = World("Europe/Paris", period.begin, period.end, 4)
-    live = model.Rollout(floor=None, state="live", since=date(2026, 6, 2))
-    planned = model.Rollout(floor=None, state="wired", since=date(2026, 5, 1))
     with filled(tmp_path, world, 4) as store:
         inventory = world.inventory(tmp_path)
         site = inventory.sites["paris", "cargo"]
         now = datetime(2026, 6, 3, 10, 0, 30, tzinfo=UTC)
-        late = figures.report(store, inventory, site, period, now, knows=Known(rollout=(live,)))
-        never = figures.report(store, inventory, site, period, now, knows=Known(rollout=(planned,)))
+        late = figures.report(store, inventory, site, period, now, knows=Known(live=period.begin + timedelta(days=1)))
+        never = figures.report(store, inventory, site, period, now, knows=Known())
     assert late.uplinks[0].net.total == 1440 + 12 * 60
     assert never.uplinks[0].net.total == 0
     assert {each.answer for each in never.findings} == {"insufficient"}
