@@ -155,4 +155,4 @@ def _which(program: str) -> str | None:
     if "/" in program:
         return program if os.access(program, os.X_OK) else None
     candidates = (Path(folder) / program for folder in os.get_exec_path())
-    return next((str(each) for each in candidates if each.is_file() and os.access(each, os.X_OK)), None)
+    return next((str(each) for each in candidates if os.access(each, os.X_OK) and each.is_file()), None)
