@@ -43,6 +43,7 @@ class Uplink(Struct, frozen=True, kw_only=True):
     Attributes:
         sla: The class of its promise, an id of [[sla]].
         objectives: In place of the class's of the same id, or beside them; `drop` takes some of the class's away.
+        floors: Those that hang on it; without, all of the site.
     """
 
     id: Id
@@ -53,6 +54,7 @@ class Uplink(Struct, frozen=True, kw_only=True):
     sla: str | None = None
     objectives: tuple[Objective, ...] = field(default=(), name="objective")
     drop: tuple[str, ...] = ()
+    floors: tuple[str, ...] = ()
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -144,6 +146,12 @@ class Site(Struct, frozen=True, kw_only=True):
     def companies(self) -> int:
         """How many it hosts on all floors."""
         return len({company for floor in self.floors for company in floor.companies})
+
+    def companies_on(self, uplink: str) -> int:
+        """How many hang on an uplink: on its floors, or on all where it names none."""
+        named = {floor for each in self.uplinks if each.id == uplink for floor in each.floors}
+        floors = [floor for floor in self.floors if not named or floor.id in named]
+        return len({company for floor in floors for company in floor.companies})
 
 
 class SitesFile(Struct, frozen=True, kw_only=True):
@@ -304,6 +312,9 @@ class _Check:
         self.uplinks(site, uplinks, place)
         self.unique("floor", floors, place)
         self.unique("agent", (each.id for each in site.agents), place)
+        for line in site.uplinks:
+            for floor in line.floors:
+                self.known(floor, floors, f'{place}.uplink "{line.id}".floors', "floor of this site")
         for agent in site.agents:
             at = f'{place}.agent "{agent.id}"'
             if agent.floor is not None:

@@ -9,16 +9,20 @@ from fibrewatch_collector.inventory import Inventory, Site, SiteKey
 from fibrewatch_collector.ledger import books, maintenance, rollout
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.ledger.rollout import Step
+from fibrewatch_collector.report import outages
 from fibrewatch_collector.report.model import FloorWifi, Maintenance, Outage, Revision, Rollout
+from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Store
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Known(Struct, frozen=True, kw_only=True):
     """Of one site and one period.
 
     Attributes:
-        live: Since when the SLA's clock runs; None: it does not yet.
+        live: Since when the SLA's clock runs, `NEVER` where it does not yet; None: from the period's begin.
         revision: None: it was never kept, so it is the first and not final.
         reported_at: When the period was first reported: what comes later is late.
     """
@@ -58,13 +62,17 @@ def known(
 ) -> Known:
     """Of one site and one period, as it stands now."""
     kept = kept or Books.of(store)
+    declared = maintenance.of_site(kept.declarations, site, period.begin, period.end)
+    live = rollout.live_from(kept.steps, site, kept.measured.get(site.key, period.begin)) or NEVER
+    last = datetime.fromtimestamp(bins.minute_of(now.timestamp()), UTC)
     return Known(
-        maintenance=maintenance.of_site(kept.declarations, site, period.begin, period.end),
+        outages=outages.of_site(store, inventory, site, (begin(live, period), min(period.end, last)), declared),
+        maintenance=declared,
         rollout=rollout.of_site(kept.steps, site, period.end),
-        live=rollout.live_from(kept.steps, site, kept.measured.get(site.key, period.begin)),
+        live=live,
     )
 
 
 def begin(live: datetime | None, period: Period) -> datetime:
     """When the SLA's clock starts within a period; its end, where it does not."""
-    return period.end if live is None else min(max(period.begin, live), period.end)
+    return min(max(period.begin, live or period.begin), period.end)
