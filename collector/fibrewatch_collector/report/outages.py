@@ -66,7 +66,7 @@ class _Look:
         scene = self._scene(uplink, stretch) if told else None
         ends = [sight for minute in {stretch.begin, stretch.end - 1} for sight in self._sights(minute)] if told else []
         begin, end = outages.edges(stretch, uplink.id, ends)
-        back = not stretch.open or (scene is not None and bool(scene.back))
+        back = not stretch.open or self._measured_after(stretch, uplink.id)
         cause = outages.cause_of(stretch, back=back, results_lost=scene is not None and scene.results_lost > 0)
         return Outage(
             uplink=uplink.id,
@@ -197,6 +197,12 @@ class _Look:
             boots.append({agent: run.boot for agent, run, _ in self._runs(where)})
         before, after = boots
         return {agent: before[agent] != boot for agent, boot in after.items() if agent in before}
+
+    def _measured_after(self, stretch: Stretch, uplink: str) -> bool:
+        """Whether the minute after the period was another."""
+        at = stretch.end * MINUTE_S
+        after = self._store.bins(*self._site.key, at, at + MINUTE_S)
+        return any(each.uplink == uplink and each.cause not in outages.DARK for each in after)
 
     def _lost_since(self, stretch: Stretch) -> int:
         """Measurements of the site's boxes that were found to be lost for good, between its begin and soon after."""

@@ -34,6 +34,7 @@ _KINDS: Mapping[tuple[str, str | None], Kind] = {
     ("N", "silent"): "dark",
     ("N", "samples"): "dark",
 }
+DARK = frozenset(cause for (_, cause), kind in _KINDS.items() if kind == "dark")
 _CODES: Sequence[Kind] = ("line", "unknown", "lan", "target", "dark")
 _RUN = re.compile(rb"([^\x00])\1*", re.DOTALL)
 
