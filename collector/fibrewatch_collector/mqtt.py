@@ -21,7 +21,7 @@ _NEVER = -2
 _REFUSED = 0x80  # MQTT 3.1.1 §3.9.3
 _TIMEOUT_S = 10.0
 _FAREWELL_S = 2.0
-GULP_S = 0.1
+GULP_S = 0.05
 """So long the socket is left alone after messages came, so that more come at once: to wake up for each costs more than
 reading it. What fills gmqtt's buffer meanwhile is read at once all the same."""
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # it reports each lost connection as several errors; we do once
