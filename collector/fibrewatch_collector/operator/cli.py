@@ -96,7 +96,9 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     period.add_argument("--from", dest="first", metavar="YYYY-MM-DD", help="the first day")
     period.add_argument("--year", metavar="YYYY", help="territories and cities compared, month by month")
     parser.add_argument("--to", dest="last", metavar="YYYY-MM-DD", help="the last day, which is in it")
-    parser.add_argument("--format", default="json", metavar="FORMAT", help="json (the default) or csv")
+    parser.add_argument("--format", default="json", metavar="FORMAT", help="json (the default), csv, html or pdf")
+    parser.add_argument("--lang", metavar="LANG", help="of html and pdf: en (the default) or fr")
+    parser.add_argument("--audience", metavar="WHO", help="of html and pdf: full (the default) or manager (one page)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
     parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
     parser.add_argument("--store", type=Path, metavar="FILE", help="read this store instead, with --sites")
@@ -172,6 +174,8 @@ def _report(arguments: argparse.Namespace) -> int:
         "to": arguments.last,
         "year": arguments.year,
         "format": arguments.format,
+        "lang": arguments.lang,
+        "audience": arguments.audience,
     }
     words = {name: word for name, word in given.items() if word is not None}
     if (arguments.store is None) != (arguments.sites is None):

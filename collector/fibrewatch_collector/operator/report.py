@@ -11,7 +11,7 @@ import aiohttp
 from fibrewatch.errors import StoreError
 from fibrewatch_collector.inventory import Inventory
 from fibrewatch_collector.operator.api import Api
-from fibrewatch_collector.report import asked, output
+from fibrewatch_collector.report import asked
 
 
 def from_api(url: str, words: Mapping[str, str], out: Path | None) -> int:
@@ -42,7 +42,7 @@ def from_store(path: Path, inventory: Inventory, words: Mapping[str, str], out: 
         answer = asked.answer(store, inventory, question, datetime.now(UTC))
     finally:
         store.close()
-    return _put(output.FORMATS[question.format].write(answer), out)
+    return _put(question.write(answer), out)
 
 
 async def _ask(url: str, words: Mapping[str, str]) -> bytes:

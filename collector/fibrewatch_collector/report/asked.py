@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import cast
 
 from msgspec import Struct
 
@@ -9,13 +10,14 @@ from fibrewatch.config import nearest
 from fibrewatch.errors import FibrewatchError
 from fibrewatch_collector.inventory import Inventory, Site
 from fibrewatch_collector.report import balance, figures, model, output
+from fibrewatch_collector.report.output import Audience, Language, Manner
 from fibrewatch_collector.sla import periods
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Store
 
 Answer = model.Report | model.Fleet | model.Balance
 SCOPES, PERIODS = ("site", "territory", "all"), ("month", "from", "year")
-PARAMETERS = (*SCOPES, *PERIODS, "to", "format")
+PARAMETERS = (*SCOPES, *PERIODS, "to", "format", "lang", "audience")
 
 
 class AskError(FibrewatchError):
@@ -37,6 +39,15 @@ class Question(Struct, frozen=True, kw_only=True):
     last: date | None = None
     year: int | None = None
     format: str = "json"
+    manner: Manner = Manner()
+
+    def write(self, answer: Answer) -> bytes:
+        """In the format that was asked for; blocks.
+
+        Raises:
+            FibrewatchError: It can't be made here.
+        """
+        return output.FORMATS[self.format].write(answer, self.manner)
 
     def zoned(self, zone: str) -> Period:
         """The period where the site is; of a year, all of it."""
@@ -68,7 +79,11 @@ def question(words: Mapping[str, str]) -> Question:
         first=first,
         last=last,
         year=_year(words["year"]) if "year" in words else None,
-        format=_format(words.get("format", "json")),
+        format=_known("format", words.get("format", "json"), output.FORMATS),
+        manner=Manner(
+            cast("Language", _known("lang", words.get("lang", "en"), output.LANGUAGES)),
+            cast("Audience", _known("audience", words.get("audience", "full"), output.AUDIENCES)),
+        ),
     )
     try:
         asked.zoned("UTC")
@@ -139,7 +154,7 @@ def _year(text: str) -> int:
     return int(text)
 
 
-def _format(text: str) -> str:
-    if text not in output.FORMATS:
-        raise AskError(f'format: no "{text[:60]}"{nearest(text, output.FORMATS)}; one of {", ".join(output.FORMATS)}')
+def _known(name: str, text: str, known: Iterable[str]) -> str:
+    if text not in known:
+        raise AskError(f'{name}: no "{text[:60]}"{nearest(text, known)}; one of {", ".join(known)}')
     return text

@@ -1,10 +1,13 @@
-"""A report as JSON, or as CSV: tables one after another, an empty line between them, each with its head. Pure."""
+"""A report as JSON, as CSV (tables one after another, an empty line between them, each with its head), or as a page.
+
+Pure but for PDF, which a process of its own makes.
+"""
 
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -41,19 +44,50 @@ MONTH = ("territory", "city", "month", "sites", "uplinks", *MINUTES)
 ANSWERS = ("pass", "fail", "undecided", "insufficient")
 
 
+Language = Literal["en", "fr"]
+Audience = Literal["full", "manager"]
+"""full: all that a dispute needs. manager: one page in plain words."""
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+AUDIENCES: tuple[Audience, ...] = get_args(Audience)
+
+
+class Manner(NamedTuple):
+    """How a page speaks, and to whom; data has no manner."""
+
+    language: Language = "en"
+    audience: Audience = "full"
+
+
 class Format(NamedTuple):
-    """How an answer is written."""
+    """How an answer is written.
+
+    Attributes:
+        write: May raise FibrewatchError where a tool is missing; blocks.
+    """
 
     content_type: str
     suffix: str
-    write: Callable[[Answer], bytes]
+    write: Callable[[Answer, Manner], bytes]
 
 
-def _json(answer: Answer) -> bytes:
+def _html(answer: Answer, manner: Manner) -> bytes:
+    """Templates and Babel's tables take long to load, and who asks for data does without them."""
+    from fibrewatch_collector.report.page import render
+
+    return render.html(answer, manner.language, manner.audience).encode()
+
+
+def _pdf(answer: Answer, manner: Manner) -> bytes:
+    from fibrewatch_collector.report.page import pdf, render
+
+    return pdf.pdf(render.html(answer, manner.language, manner.audience))
+
+
+def _json(answer: Answer, _: Manner) -> bytes:
     return msgspec.json.encode(answer) + b"\n"
 
 
-def _csv(answer: Answer) -> bytes:
+def _csv(answer: Answer, _: Manner) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for number, table in enumerate(_tables(answer)):
@@ -126,4 +160,6 @@ def _cell(value: object) -> object:
 FORMATS: Mapping[str, Format] = {
     "json": Format("application/json", "json", _json),
     "csv": Format("text/csv", "csv", _csv),
+    "html": Format("text/html", "html", _html),
+    "pdf": Format("application/pdf", "pdf", _pdf),
 }

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 from aiohttp import web
@@ -17,6 +18,7 @@ from fibrewatch_collector.families import CONTENT_TYPE
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ledger import LedgerError
 from fibrewatch_collector.report import asked, output
+from fibrewatch_collector.report.page.pdf import PdfError
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web import query, views
 from fibrewatch_collector.web.declarations import STATUS, Declaring, Doing
@@ -33,6 +35,8 @@ COMPRESS_FROM_BYTES = 4096
 SCRAPE_TIMEOUT_S = 60.0
 CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 """The page is one file: nothing is loaded from elsewhere."""
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""A report is read, not run."""
 
 
 class Server:
@@ -79,6 +83,7 @@ class Server:
                 web.get("/api/v1/measurements", self._measurements),
                 *self._declaring.routes(),
                 web.get("/api/v1/report", self._report),
+                web.get("/sites/{territory}/{site}/report", self._site_report),
             ]
         )
         return app
@@ -107,18 +112,32 @@ class Server:
         return _json(request, views.measurements(rows, limit))
 
     async def _report(self, request: web.Request) -> web.Response:
+        return await self._answer(asked.question(request.query))
+
+    async def _site_report(self, request: web.Request) -> web.Response:
+        """A page for a site: of this month, unless another period is asked for."""
+        words = {"format": "html"}
+        if not any(name in request.query for name in asked.PERIODS):
+            site = self._hub.inventory.sites.get((request.match_info["territory"], request.match_info["site"]))
+            zone = ZoneInfo(site.time_zone) if site else UTC
+            words["month"] = f"{datetime.fromtimestamp(self._hub.now(), zone):%Y-%m}"
+        named = {"site": f"{request.match_info['territory']}/{request.match_info['site']}"}
+        return await self._answer(asked.question(words | dict(request.query) | named))
+
+    async def _answer(self, question: asked.Question) -> web.Response:
         """One report at a time: it keeps a core busy, and scrapes must not wait for it."""
-        question = asked.question(request.query)
         form, inventory = output.FORMATS[question.format], self._hub.inventory
         now = datetime.fromtimestamp(self._hub.now(), UTC)
 
         def work() -> bytes:
-            return form.write(asked.answer(self._store, inventory, question, now))
+            return question.write(asked.answer(self._store, inventory, question, now))
 
         body = await self._read(work, self._reporter, REPORT_TIMEOUT_S)
-        response = web.Response(body=body, content_type=form.content_type, charset="utf-8")
+        charset = None if question.format == "pdf" else "utf-8"
+        response = web.Response(body=body, content_type=form.content_type, charset=charset)
         response.headers["Cache-Control"] = "no-store"
-        if len(body) >= COMPRESS_FROM_BYTES:
+        response.headers["Content-Security-Policy"] = REPORT_POLICY
+        if len(body) >= COMPRESS_FROM_BYTES and question.format != "pdf":
             response.enable_compression()
         return response
 
@@ -170,7 +189,7 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return _problem(request, STATUS[e.reason], str(e))
     except web.HTTPException as e:
         return _problem(request, e.status, f"{request.method} {request.path[:100]}: {e.reason}")
-    except StoreError as e:
+    except (StoreError, PdfError) as e:
         log.warning("a request was not answered path=%s: %s", request.path, e)
         return _problem(request, 503, str(e))
 

@@ -1,0 +1,1 @@
+"""Drawings of a report; each is a pure function of its figures and a language."""
