@@ -26,7 +26,7 @@ from fibrewatch_agent.counters import moved
 from fibrewatch_agent.line_config import LineConfig, zone
 from fibrewatch_agent.quiet_hours import quiet_until
 from fibrewatch_agent.tenants import Look, RoundTrips
-from fibrewatch_agent.verdict import Evidence, judge, proved
+from fibrewatch_agent.verdict import Evidence, capacity_of, goodput_of, judge, proved
 from fibrewatch_agent.wan import Direction, Others
 from fibrewatch_agent.wan_poll import Poll, polling
 
@@ -329,7 +329,7 @@ class Watch:
 
     def conclude(self, result: Any, conditions: Conditions) -> tuple[Any, Conditions]:
         """Marks the box with all that speaks against the result, and notes what it proves all the same."""
-        goodput, others = getattr(result, "goodput", None), self._others()
+        goodput, others = _goodput(result), self._others()
         if others is not None:
             conditions = replace(conditions, cross_traffic=others.rate)
         if goodput is None:
@@ -339,7 +339,8 @@ class Watch:
         if others is None and any(look.busy for look in self._looks):
             self._box.mark("invalid", "tenants_traffic")
         if self._box.verdict == "censored" and hasattr(result, "bound"):
-            result = replace(result, bound=proved(goodput, others.rate if others else None))
+            bound = proved(goodput, others.rate if others else None)
+            result = replace(result, bound=bound if hasattr(result, "goodput") else capacity_of(bound))
         return result, conditions
 
     def _others(self) -> Others | None:
@@ -378,6 +379,14 @@ def planned(plan: Plan, line: LineConfig | None) -> Planned:
 def direction_of(plan: Plan) -> Direction:
     """Which way a heavy test's traffic goes; down where its settings don't say."""
     return "up" if getattr(plan.params, "direction", "down") == "up" else "down"
+
+
+def _goodput(result: Any) -> float | None:
+    """TCP's payload per second, of a capacity test what TCP would have had."""
+    if (capacity := getattr(result, "capacity", None)) is not None:
+        return goodput_of(capacity)
+    goodput: float | None = getattr(result, "goodput", None)
+    return goodput
 
 
 def _retry_s(plan: Plan) -> float:

@@ -19,6 +19,7 @@ CENSORED = (
     "thermal_throttling",
     "cross_traffic",
     "server_pauses",
+    "offered_load",
 )
 """The line carried at least that much; what it could carry beyond it was not to be seen."""
 INVALID = ("under_voltage", "link_speed", "tenants_traffic")
@@ -30,6 +31,7 @@ GOODPUT_CEILING = 1448 / 1538
 """Of a link's bits, what is TCP payload: full frames, 1500 bytes of IP, time stamps on, preamble and gap counted."""
 PAYLOAD_OF_FRAME = 1448 / 1514
 """The same of the bytes that interfaces and routers count: no preamble, no gap, no checksum."""
+PAYLOAD_OF_PACKET = 1448 / 1500
 AT_CEILING = 0.97
 AT_CALIBRATED = 0.95
 USB2 = 60e6
@@ -109,6 +111,16 @@ def proved(goodput: float | None, cross_traffic: float | None) -> float | None:
         cross_traffic: As the router counts: bytes of frames per second.
     """
     return None if goodput is None else goodput + (cross_traffic or 0.0) * PAYLOAD_OF_FRAME
+
+
+def goodput_of(capacity: float) -> float:
+    """What TCP would have for payload of an IP-layer capacity, to be held to ceilings that are TCP's."""
+    return capacity * PAYLOAD_OF_PACKET
+
+
+def capacity_of(goodput: float | None) -> float | None:
+    """The other way round."""
+    return None if goodput is None else goodput / PAYLOAD_OF_PACKET
 
 
 def ends_of_iperf3(

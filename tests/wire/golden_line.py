@@ -1,7 +1,7 @@
 """Golden results of the probes that look at the line itself: stamp, voice and path, each field set."""
 
 from fibrewatch.measurement import Target
-from fibrewatch.results import path, stamp, voice
+from fibrewatch.results import capacity, path, stamp, voice
 from tests.wire.golden_services import Golden
 
 RESPONDER = Target(name="responder-1", role="responder", address="2001:db8::5")
@@ -154,4 +154,30 @@ PATH = Golden(
     ),
     1.204873,
 )
-LINE = {"stamp": STAMP, "voice": VOICE, "path": PATH}
+CAPACITY = Golden(
+    "capacity-down",
+    RESPONDER,
+    capacity.Result(
+        direction="down",
+        capacity=123_611_400.0,
+        bound=124_000_000.0,
+        loss_ratio=0.000412,
+        reordered_ratio=0.000021,
+        delay_range=0.081402,
+        loss_ratio_total=0.004118,
+        duplicates=2,
+        transferred=901_220_000,
+        transfer_duration=10.01,
+        offered=127_375_000.0,
+        receiver_drops=3,
+        cpu_local=0.41,
+        cpu_remote=0.52,
+        stopped="duration",
+        packet_bytes=1250,
+        port=5234,
+        intervals=(22.1e6, 47.0e6, 123.6e6),
+        complete=False,
+    ),
+    14.120031,
+)
+LINE = {"stamp": STAMP, "voice": VOICE, "path": PATH, "capacity": CAPACITY}

@@ -10,16 +10,16 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from fibrewatch.errors import ToolError
-from fibrewatch_agent.iperf3 import Report
+from fibrewatch_agent.responder.capacity_server import CapacityServer
 from fibrewatch_agent.responder.credentials import Credentials
 from fibrewatch_agent.responder.desk import Desk, Ending, Entry
 from fibrewatch_agent.responder.gate import Gate
-from fibrewatch_agent.responder.slot_server import Place, SlotServer, measured, well_ended
+from fibrewatch_agent.responder.slot_server import Ended, Place, SlotServer
 from fibrewatch_agent.slot_messages import Method
 
 log = logging.getLogger(__name__)
 
-METHODS: tuple[Method, ...] = ("tcp",)
+METHODS: tuple[Method, ...] = ("tcp", "udp-capacity")
 _TICK_S = 0.25
 _REPORT_S = 0.5
 """What a server whose box is done gets to write its report."""
@@ -106,13 +106,13 @@ class Keeper:
             await asyncio.sleep(_TICK_S)
 
     async def _serve(self, entry: Entry, visit: Visit) -> None:
-        report: Report | None = None
+        report: Ended | None = None
         why: Ending = "shut_down"
         began = time.monotonic()
         try:
             async with asyncio.timeout(0 if entry.ending else None) as visit.end:
                 report = await self._served(entry, visit)
-            why = "done" if report is not None and well_ended(report) else "broken"
+            why = "done" if report is not None and report.well else "broken"
         except TimeoutError:
             why = entry.ending or "deadline"
         except (ToolError, OSError) as e:
@@ -120,12 +120,12 @@ class Keeper:
             log.error("slot can't be served slot=%s: %s", entry.id, e)  # noqa: TRY400
         finally:
             visit.port = visit.end = None
-            self.desk.end(entry, why, time.monotonic(), measured(report))
+            self.desk.end(entry, why, time.monotonic(), report.rate if report is not None else None)
             visit.settled.set()
             _tell(entry, visit, why, began, report)
         self.turn()
 
-    async def _served(self, entry: Entry, visit: Visit) -> Report | None:
+    async def _served(self, entry: Entry, visit: Visit) -> Ended | None:
         """Tries other ports where one is taken by somebody else.
 
         Raises:
@@ -142,17 +142,22 @@ class Keeper:
                     log.warning("port can't be used, another is tried: %s", e)
         return None
 
-    async def _on(self, port: int, entry: Entry, visit: Visit) -> Report | None:
+    async def _on(self, port: int, entry: Entry, visit: Visit) -> Ended | None:
         def ready() -> None:
             visit.port = port
             visit.settled.set()
 
-        server = SlotServer(visit.place, port, self.credentials)
+        server = self._server(port, entry, visit.place)
         await self._gate.admit(visit.place.peer, port, entry.until - time.monotonic())
         try:
             return await server.run(ready, lambda: self.desk.claim(entry, time.monotonic()))
         finally:
             await self._gate.shut(visit.place.peer, port)
+
+    def _server(self, port: int, entry: Entry, place: Place) -> SlotServer | CapacityServer:
+        if entry.wish.method == "udp-capacity":
+            return CapacityServer(place, port, entry.wish, entry.need)
+        return SlotServer(place, port, self.credentials)
 
     @contextmanager
     def _one_port(self) -> Iterator[int]:
@@ -171,10 +176,9 @@ class Keeper:
             self._free.add(port)
 
 
-def _tell(entry: Entry, visit: Visit, why: Ending, began: float, report: Report | None) -> None:
+def _tell(entry: Entry, visit: Visit, why: Ending, began: float, report: Ended | None) -> None:
     """The slot's line in the log: times are of the monotonic clock, so that lines can be compared."""
-    sums = report.sums if report is not None else []
-    moved = f"{sum(one.bytes or 0 for one in sums):.0f}" if sums else "unknown"
+    moved = f"{report.moved:.0f}" if report is not None and report.moved is not None else "unknown"
     what = f"direction={entry.wish.direction} need={entry.need:.0f} began={began:.3f} ended={time.monotonic():.3f}"
     log.info(
         "slot over slot=%s agent=%s peer=%s %s why=%s bytes=%s",

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fibrewatch.errors import ToolError
 from fibrewatch_agent.box import ProbeError
@@ -36,6 +37,20 @@ class Place:
     password: str
 
 
+class Ended(NamedTuple):
+    """How a test in a slot ended, as its server tells.
+
+    Attributes:
+        well: The box said how it ended: also when it had enough before the time was over.
+        rate: Bytes per second that the server moved, warm-up included; None when it moved nothing.
+        moved: Bytes.
+    """
+
+    well: bool
+    rate: float | None
+    moved: float | None
+
+
 class SlotServer:
     """Serves one slot on one port."""
 
@@ -44,7 +59,7 @@ class SlotServer:
         self._claimed = False
         self._strange = 0
 
-    async def run(self, ready: Callable[[], None], claimed: Callable[[], None]) -> Report | None:
+    async def run(self, ready: Callable[[], None], claimed: Callable[[], None]) -> Ended | None:
         """Until its test has ended; what the server reports of it, None if nothing usable.
 
         Args:
@@ -59,10 +74,10 @@ class SlotServer:
                 async with self._started(options) as server:
                     ready()
                     await self._watch(server, claimed)
-                    ended = server.transport.get_returncode() is not None
+                    over = server.transport.get_returncode() is not None
                 report = _report(server)
-                if self._claimed or (ended and report is not None and report.error is None):
-                    return report
+                if self._claimed or (over and report is not None and report.error is None):
+                    return ended(report) if report is not None else None
                 log.info("slot's server starts again port=%s: %s", self._port, report and report.error)
                 await asyncio.sleep(_AGAIN_S)
 
@@ -113,13 +128,8 @@ def _last_words(server: Child) -> str:
     return lines[0] if lines else f"exit status {server.transport.get_returncode()}"
 
 
-def well_ended(report: Report) -> bool:
-    """Whether the box said how it ended: also when it had enough before the time was over."""
-    return report.error is None or "client has terminated" in report.error
-
-
-def measured(report: Report | None) -> float | None:
-    """Bytes per second that the server moved, warm-up included; None when it moved nothing."""
-    sums = report.sums if report is not None else []
-    seconds = sum(one.seconds or 0 for one in sums)
-    return sum(one.bytes or 0 for one in sums) / seconds if seconds > 0 else None
+def ended(report: Report) -> Ended:
+    """What iperf3 tells."""
+    seconds, moved = sum(one.seconds or 0 for one in report.sums), sum(one.bytes or 0 for one in report.sums)
+    well = report.error is None or "client has terminated" in report.error
+    return Ended(well, moved / seconds if seconds > 0 else None, moved if report.sums else None)
