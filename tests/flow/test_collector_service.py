@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -75,6 +77,7 @@ async def test_results_become_metrics_states_bins_and_pages_and_survive_a_restar
     _check_metrics(collector)
     _check_pages(collector)
     _check_page_in_browser(collector)
+    _check_report(collector, minutes)
     row = collector.json("/api/v1/measurements?limit=1")["measurements"][0]
 
     assert collector.end() == 0
@@ -123,6 +126,44 @@ def _check_metrics(collector: CollectorProcess) -> None:
     assert b"fibrewatch_site_info" in text
     checked = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def _check_report(collector: CollectorProcess, minutes: list[int]) -> None:
+    """Over two days, so that a midnight meanwhile changes nothing; the command asks the API for the same."""
+    days = [
+        datetime.fromtimestamp(each, ZoneInfo("Europe/Paris")).strftime("%Y-%m-%d")
+        for each in (minutes[0], time.time())
+    ]
+    words = {"site": "bourse", "from": days[0], "to": days[1]}
+    found = collector.json(f"/api/v1/report?{urlencode(words)}")
+    (uplink,) = found["uplinks"]
+    assert (uplink["net"]["available"], uplink["net"]["unavailable"]) == (0, 3)
+    assert sorted((each["target"], each["sent"], each["lost"]) for each in found["series"]) == [
+        ("dns", 180, 180),
+        ("far", 180, 180),
+        ("gw", 180, 0),
+    ]
+    argv = [
+        sys.executable,
+        "-m",
+        "fibrewatch_collector.operator.cli",
+        "report",
+        "--api",
+        f"http://127.0.0.1:{collector.http}",
+    ]
+    said = subprocess.run(
+        [*argv, "--site", "bourse", "--from", days[0], "--to", days[1], "--format", "csv"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "\nparis,bourse," in said.stdout
+    wrong = subprocess.run(
+        [*argv, "--site", "borse", "--month", "2026-01"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert 'HTTP status 400: site: no "borse" in the inventory (did you mean bourse?)' in wrong.stderr
 
 
 def _check_pages(collector: CollectorProcess) -> None:
