@@ -22,6 +22,7 @@ from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.own_metrics import OwnMetrics
+from fibrewatch_collector.settling import Settling
 from fibrewatch_collector.sla.binner import Work, judge_all
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.store.sqlite import SqliteStore
@@ -141,6 +142,7 @@ class App:
                 group.create_task(self.ingest.run(), name="ingest"),
                 group.create_task(self._tick(), name="tick"),
                 group.create_task(self._keep_bins(), name="bins"),
+                group.create_task(Settling(self.hub, self._store, self._write).run(), name="settling"),
             ]
             log.info("version=%s http=%s store=%s", __version__, self._config.http.address, self._config.store.path)
             await self._stop.wait()

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -53,6 +53,13 @@ class Listener(Protocol):
 
     def gave_up(self, delivery: Delivery, error: StoreError) -> None:
         """The store works but doesn't take this one: it is left out, not acknowledged."""
+
+
+class Doing(Protocol):
+    """Has work done with the store, in another thread."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Its answer."""
 
 
 class Writer:

@@ -99,6 +99,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="json", metavar="FORMAT", help="json (the default), csv, html or pdf")
     parser.add_argument("--lang", metavar="LANG", help="of html and pdf: en (the default) or fr")
     parser.add_argument("--audience", metavar="WHO", help="of html and pdf: full (the default) or manager (one page)")
+    parser.add_argument("--revision", metavar="N", help="as it was given out: the first final report of the month is 1")
     parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
     parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
     parser.add_argument("--store", type=Path, metavar="FILE", help="read this store instead, with --sites")
@@ -176,6 +177,7 @@ def _report(arguments: argparse.Namespace) -> int:
         "format": arguments.format,
         "lang": arguments.lang,
         "audience": arguments.audience,
+        "revision": arguments.revision,
     }
     words = {name: word for name, word in given.items() if word is not None}
     if (arguments.store is None) != (arguments.sites is None):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from fibrewatch.config import nearest
 from fibrewatch.errors import FibrewatchError
 from fibrewatch_collector.inventory import Inventory, Site
-from fibrewatch_collector.report import balance, figures, model, output
+from fibrewatch_collector.report import balance, editions, figures, model, output
 from fibrewatch_collector.report.output import Audience, Language, Manner
 from fibrewatch_collector.sla import periods
 from fibrewatch_collector.sla.periods import Period
@@ -17,7 +17,7 @@ from fibrewatch_collector.store import Store
 
 Answer = model.Report | model.Fleet | model.Balance
 SCOPES, PERIODS = ("site", "territory", "all"), ("month", "from", "year")
-PARAMETERS = (*SCOPES, *PERIODS, "to", "format", "lang", "audience")
+PARAMETERS = (*SCOPES, *PERIODS, "to", "format", "lang", "audience", "revision")
 
 
 class AskError(FibrewatchError):
@@ -30,6 +30,7 @@ class Question(Struct, frozen=True, kw_only=True):
     Attributes:
         site: territory/site, or the site alone where there is one of this id.
         last: The last day, which is in the period.
+        revision: As it was given out then; None: as it is now.
     """
 
     site: str | None = None
@@ -39,6 +40,7 @@ class Question(Struct, frozen=True, kw_only=True):
     last: date | None = None
     year: int | None = None
     format: str = "json"
+    revision: int | None = None
     manner: Manner = Manner()
 
     def write(self, answer: Answer) -> bytes:
@@ -84,6 +86,7 @@ def question(words: Mapping[str, str]) -> Question:
             cast("Language", _known("lang", words.get("lang", "en"), output.LANGUAGES)),
             cast("Audience", _known("audience", words.get("audience", "full"), output.AUDIENCES)),
         ),
+        revision=_revision(words) if "revision" in words else None,
     )
     try:
         asked.zoned("UTC")
@@ -103,9 +106,28 @@ def answer(store: Store, inventory: Inventory, asked: Question, now: datetime) -
         raise AskError(f"{asked.zoned('UTC').label}: the period has not begun")
     if asked.year is not None:
         return balance.balance(store, inventory, sites, asked.year, now)
+    if asked.site is not None and asked.revision is not None:
+        return _kept(store, sites[0], asked.zoned(sites[0].time_zone), asked.revision)
     if asked.site is not None:
         return figures.report(store, inventory, sites[0], asked.zoned(sites[0].time_zone), now)
     return figures.fleet(store, inventory, sites, asked.zoned, now, territory=asked.territory)
+
+
+def _kept(store: Store, site: Site, period: Period, number: int) -> model.Report:
+    found = editions.kept(store, site, period, number)
+    if found is None:
+        there = len(store.editions(*site.key, period.begin.timestamp(), period.end.timestamp()))
+        raise AskError(f"revision: {period.label} has no {number}; {there or 'none'} of it made final so far")
+    return found
+
+
+def _revision(words: Mapping[str, str]) -> int:
+    text = words["revision"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and int(text)):
+        raise AskError(f'revision: "{text[:60]}" is no number from 1 on')
+    if "site" not in words or "year" in words:
+        raise AskError("revision: it is of one site and one month: site and month say which")
+    return int(text)
 
 
 def _sites(inventory: Inventory, asked: Question) -> Sequence[Site]:

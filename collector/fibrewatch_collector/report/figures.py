@@ -14,7 +14,7 @@ from fibrewatch import __version__, sketch
 from fibrewatch.wire import AgentId
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Inventory, Site, SiteKey, Uplink
-from fibrewatch_collector.report import availability, expected, judging, known, model, tables
+from fibrewatch_collector.report import availability, expected, judging, known, model, stamp, tables
 from fibrewatch_collector.report.gathering import Line, Span, Stretch, within
 from fibrewatch_collector.report.known import Known
 from fibrewatch_collector.sla import bins, floor, periods
@@ -34,10 +34,11 @@ Zoned = Callable[[str], Period]
 def report(
     store: Store, inventory: Inventory, site: Site, period: Period, now: datetime, *, knows: Known | None = None
 ) -> model.Report:
-    """One site in full."""
-    knows = knows if knows is not None else known.known(store, inventory, site, period, now)
+    """One site in full, with the revision that it is, unless `knows` says which."""
+    known_here = knows if knows is not None else known.known(store, inventory, site, period, now)
     reading = _Reading.of(store, period, site)
-    return _Reckoning(reading, inventory, site, period, now=now, knows=knows).report(full=True)
+    made = _Reckoning(reading, inventory, site, period, now=now, knows=known_here).report(full=True)
+    return made if knows is not None else stamp.stamped(store, made, now)
 
 
 def fleet(
@@ -57,7 +58,7 @@ def fleet(
             readings[site.time_zone] = _Reading.of(store, period, None)
         knows = known.known(store, inventory, site, period, now, kept=kept)
         reckoning = _Reckoning(readings[site.time_zone], inventory, site, period, now=now, knows=knows)
-        found.append(reckoning.report(full=False))
+        found.append(stamp.stamped(store, reckoning.report(full=False), now))
     first = found[0].period if found else zoned("UTC")
     return model.Fleet(period=first, territory=territory, sites=tuple(found))
 

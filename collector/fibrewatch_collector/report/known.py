@@ -9,7 +9,7 @@ from fibrewatch_collector.inventory import Inventory, Site, SiteKey
 from fibrewatch_collector.ledger import books, maintenance, rollout
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.ledger.rollout import Step
-from fibrewatch_collector.report import outages
+from fibrewatch_collector.report import outages, stamp
 from fibrewatch_collector.report.model import FloorWifi, Maintenance, Outage, Revision, Rollout
 from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.periods import Period
@@ -70,6 +70,7 @@ def known(
         maintenance=declared,
         rollout=rollout.of_site(kept.steps, site, period.end),
         live=live,
+        reported_at=stamp.reported_at(store, site, period),
     )
 
 

@@ -1,8 +1,8 @@
 """The API of what people declare: maintenance and rollout. Small on purpose: each handler parses, asks, answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -15,6 +15,7 @@ from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.ledger.rollout import Step
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web.query import QueryError
+from fibrewatch_collector.writer import Doing
 
 T = TypeVar("T")
 STATUS = {"wrong": 400, "unknown": 404, "conflict": 409}
@@ -39,13 +40,6 @@ class Steps(Struct, frozen=True, kw_only=True):
     """GET /api/v1/rollout: all steps, in the order in which they were recorded."""
 
     rollout: list[Step]
-
-
-class Doing(Protocol):
-    """Has work done with the store, in another thread."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
-        """Its answer."""
 
 
 class Declaring:

@@ -21,7 +21,8 @@ from fibrewatch_collector.report import asked, output
 from fibrewatch_collector.report.page.pdf import PdfError
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web import query, views
-from fibrewatch_collector.web.declarations import STATUS, Declaring, Doing
+from fibrewatch_collector.web.declarations import STATUS, Declaring
+from fibrewatch_collector.writer import Doing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
