@@ -18,6 +18,7 @@ ROUND_S = 3600.0
 """A month that waits for a box is looked at so often."""
 AGAIN_ROUNDS = 24
 """One that was made final: it costs a whole report."""
+BEHIND_S = 300.0
 PAUSE_S = 1.0
 """Between two reports, so that what else runs has its turn."""
 
@@ -31,7 +32,7 @@ class Settling:
     async def run(self) -> None:
         number = 0
         while True:
-            if self._hub.listening_since is not None:
+            if self._hub.listening_since is not None and self._judged():
                 try:
                     await self.round(again=number % AGAIN_ROUNDS == 0)
                     number += 1
@@ -40,6 +41,11 @@ class Settling:
                 await asyncio.sleep(ROUND_S)
             else:
                 await asyncio.sleep(PAUSE_S)
+
+    def _judged(self) -> bool:
+        """Whether bins have caught up: after a start there is a backlog, and figures of half of it are none."""
+        behind = self._hub.own.levels.bins_behind_seconds
+        return behind is not None and behind < BEHIND_S
 
     async def round(self, *, again: bool) -> None:
         """Every month that is due; with `again` also those that were made final.
