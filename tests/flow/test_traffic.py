@@ -215,4 +215,4 @@ def test_trace_over_several_routers_is_computed_for_their_number() -> None:
         )
         after = chain.box.run("cat", *files).split()
     for computed, start, end in zip(amount[:2], before, after, strict=True):
-        assert computed == pytest.approx(int(end) - int(start), rel=0.15)  # more is sent ahead when answers are slow
+        assert computed == pytest.approx(int(end) - int(start), rel=0.35)  # more is sent ahead when answers are slow

@@ -16,8 +16,8 @@ from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, cont
 
 NEEDS_TARGET = True
 _REQUEST_BYTES, _HEAD_BYTES = 200, 1000
-_AHEAD_BYTES = 2**16
-"""The window that Linux opens to a server before anything was read; it grows as that is."""
+_AHEAD_BYTES = 3 * 2**16
+"""The window that Linux opens to a server before anything was read is 2^16; it grows while a busy box reads."""
 _MOST_REDIRECTS = 5
 _PHASES = (
     *("resolve", "connect", "tls", "first_byte", "body"),

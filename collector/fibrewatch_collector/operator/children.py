@@ -50,7 +50,7 @@ class Family:
         self.children: list[Child] = []
 
     async def start(self, name: str, *arguments: str) -> Child:
-        """Starts `python ARGUMENTS`; it gets SIGTERM when this process is gone."""
+        """Starts `python ARGUMENTS`; it gets SIGKILL when this process is gone."""
         log = self.folder / f"{name}.log"
         argv = (sys.executable, "-IS", tether.__file__, str(os.getpid()), sys.executable, *arguments)
         with log.open("ab") as out:

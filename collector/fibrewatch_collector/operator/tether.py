@@ -13,9 +13,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Asks for SIGTERM at the parent's end, then executes the program."""
+    """Asks for SIGKILL at the parent's end, then executes the program.
+
+    A SIGTERM that comes while it starts, or while it is busy, could be missed, and nobody is left to ask again.
+    """
     parent, *argv = sys.argv[1:]
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != int(parent):  # it ended before we asked
         raise SystemExit(1)
     os.execv(argv[0], argv)  # noqa: S606 - this is what it is for
