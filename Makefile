@@ -1,5 +1,5 @@
 # `make demo` shows it, `make test` proves it; both set up what they need, see deploy/set-up.
-.PHONY: demo test lab truth check format bench golden
+.PHONY: demo test lab truth month check format bench golden
 
 FOR ?=
 TARGETS ?=
@@ -20,6 +20,11 @@ lab:
 truth:
 	@deploy/set-up test
 	@tests/run --python -m tests.lab.truth
+
+# docs/month.md: a month of fifty sites in virtual time, and what its tests can prove (some minutes).
+month:
+	@deploy/set-up test
+	@.venv/bin/python -m benchmarks.month
 
 check:
 	@deploy/set-up test
