@@ -31,7 +31,6 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         floor: None: the site as a whole.
         on: The day, by the calendar of the place; None: today.
-        begin: Of the stretch of tests that `accepted` rests on, up to `end`; as in a declaration of maintenance.
     """
 
     territory: str
@@ -41,12 +40,10 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     floor: str | None = None
     on: str | None = None
     note: Note = ""
-    begin: str | None = None
-    end: str | None = None
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One state reached; `certificate` is the number of the acceptance that it rests on."""
+    """One state reached."""
 
     id: int = 0
     territory: str
@@ -57,7 +54,6 @@ class Step(Struct, frozen=True, kw_only=True):
     who: str
     note: str
     recorded_at: datetime
-    certificate: int | None = None
 
 
 def take(wish: Wish, site: Site, before: Iterable[Step], now: datetime) -> Step:

@@ -41,8 +41,6 @@ def add_rollout(parser: argparse.ArgumentParser) -> None:
     step.add_argument("--floor", type=identifier, help="of it; without: the site as a whole")
     step.add_argument("--state", required=True, choices=STATES)
     step.add_argument("--on", metavar="DAY", help='such as "2026-10-25"; without: today')
-    step.add_argument("--from", dest="begin", metavar="TIME", help="for accepted: the tests that it rests on")
-    step.add_argument("--to", dest="end", metavar="TIME")
     step.add_argument("--who", required=True)
     step.add_argument("--note", default="")
     step.set_defaults(run=_step)
@@ -102,8 +100,6 @@ def _step(arguments: argparse.Namespace) -> int:
         on=arguments.on,
         who=arguments.who,
         note=arguments.note,
-        begin=arguments.begin,
-        end=arguments.end,
     )
     return declare.step(arguments.api, wish)
 
