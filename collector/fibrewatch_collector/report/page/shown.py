@@ -18,7 +18,7 @@ from fibrewatch_collector.report.page.words import Words
 
 ROLES = ("responder", "operator", "neutral", "access", "service", "gateway")
 """Whose delay tells most of the line, first."""
-ON_ONE_PAGE, OUTAGES_ON_ONE_PAGE = 6, 3
+ON_ONE_PAGE, OUTAGES_ON_ONE_PAGE = 5, 3
 _DIRECTIONS = ("download", "upload")
 
 
