@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.own_metrics import OwnMetrics
+from fibrewatch_collector.report import monthly
 from fibrewatch_collector.settling import Settling
 from fibrewatch_collector.sla.binner import Work, judge_all
 from fibrewatch_collector.store import Store
@@ -143,6 +145,7 @@ class App:
                 group.create_task(self._tick(), name="tick"),
                 group.create_task(self._keep_bins(), name="bins"),
                 group.create_task(Settling(self.hub, self._store, self._write).run(), name="settling"),
+                group.create_task(self._keep_reports(), name="reports"),
             ]
             log.info("version=%s http=%s store=%s", __version__, self._config.http.address, self._config.store.path)
             await self._stop.wait()
@@ -186,6 +189,20 @@ class App:
                     self.hub.backlog.put_back(work)
                     log.warning("bins are behind, next try in %d s: %s", BINS_EVERY_S, e)
             await asyncio.sleep(BINS_EVERY_S)
+
+    async def _keep_reports(self) -> None:
+        """A round that is under way at the end stops after the report in hand."""
+        if self._config.reports.folder is None:
+            return
+        while True:
+            now, inventory = datetime.fromtimestamp(self._clock(), UTC), self.hub.inventory
+            stopped = self._stop.is_set
+            done = await asyncio.to_thread(
+                monthly.write_due, self._config.reports, self._store, inventory, now, stopped
+            )
+            self.own.levels.reports_written += done.written
+            self.own.levels.report_failures += done.failed
+            await asyncio.sleep(monthly.EVERY.total_seconds())
 
     async def _judge(self, work: Work) -> None:
         if work:

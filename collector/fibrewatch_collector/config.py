@@ -1,7 +1,7 @@
 """The collector's own settings, `collector.toml`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
@@ -61,6 +61,25 @@ class Http(Struct, frozen=True, kw_only=True):
         return int(self.address.rpartition(":")[2])
 
 
+class Reports(Struct, frozen=True, kw_only=True):
+    """Monthly reports, written for each site and each territory; none without a folder.
+
+    Attributes:
+        day: Of the next month, from `time` on by each site's own clock.
+    """
+
+    folder: Path | None = None
+    languages: Annotated[tuple[Literal["en", "fr"], ...], Meta(min_length=1, max_length=2)] = ("en", "fr")
+    formats: Annotated[tuple[Literal["html", "pdf"], ...], Meta(min_length=1, max_length=2)] = ("html", "pdf")
+    day: Annotated[int, Meta(ge=1, le=28)] = 1
+    time: Annotated[str, Meta(pattern=r"\A([01]\d|2[0-3]):[0-5]\d\Z")] = "06:00"
+
+    @property
+    def path(self) -> Path:
+        """The folder, where there is one."""
+        return self.folder or Path()
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """collector.toml; relative paths are relative to its folder."""
 
@@ -68,6 +87,7 @@ class Config(Struct, frozen=True, kw_only=True):
     broker: Broker = Broker()
     store: StoreConfig = StoreConfig()
     http: Http = Http()
+    reports: Reports = Reports()
 
 
 def load_config(path: Path) -> Config:
@@ -99,4 +119,5 @@ def _anchored(config: Config, folder: Path) -> Config:
         sites=folder / config.sites,
         store=replace(config.store, path=folder / config.store.path),
         broker=replace(config.broker, tls=tls),
+        reports=replace(config.reports, folder=config.reports.folder and folder / config.reports.folder),
     )

@@ -42,6 +42,8 @@ _LEVELS = {
 }
 _TALLIES = {
     "expired_series": "Times that a silent series' values were taken away.",
+    "reports_written": "Files of monthly reports that were written.",
+    "report_failures": "Monthly reports that could not be written, to be tried again.",
     "refused_series": "Results of series beyond what one box may have.",
 }
 
@@ -60,6 +62,8 @@ class Levels:
     bins_behind_seconds: float | None = None
     expired_series: int = 0
     refused_series: int = 0
+    reports_written: int = 0
+    report_failures: int = 0
 
 
 class OwnMetrics:

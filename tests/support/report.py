@@ -270,7 +270,10 @@ def _outages(period: Period, count: int) -> tuple[Outage, ...]:
                 minutes=minutes,
                 cause=cause,
                 counts=cause in ("access", "operator"),
-                evidence=(model.Fact(id="neighbour_heard", values={"site": "paris/nord", "minutes": minutes}),),
+                evidence=(
+                    model.Fact(id="targets_lost", values={"targets": "quad9, rns-paris", "count": 2}),
+                    model.Fact(id="sites_fine", values={"operator": "Réseau IDF", "count": 1 + number}),
+                ),
                 companies=(0, 1, 48)[number % 3],
                 maintenance="m-12" if number == 2 else None,
             )

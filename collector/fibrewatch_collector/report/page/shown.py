@@ -163,12 +163,8 @@ class Shown:
         return self.words.between(outage.begin, outage.end)
 
     def fact(self, fact: Fact) -> str:
-        """A sentence; a fact that has none yet is shown as it is."""
-        values = {name: value if isinstance(value, str) else self._figure(value) for name, value in fact.values.items()}
-        return self.words.fact(fact.id, values)
-
-    def _figure(self, value: float) -> str:
-        return self.words.number(value, 0 if float(value).is_integer() else 2)
+        """Its sentence."""
+        return self.words.fact(fact.id, fact.values)
 
     # ---- plots of measurements
 

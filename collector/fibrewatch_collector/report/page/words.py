@@ -69,13 +69,24 @@ class Words:
         message = self._messages.get(f"{section}.{name}")
         return message if isinstance(message, str) else name.replace("_", " ")
 
-    def fact(self, fact_id: str, values: Mapping[str, str]) -> str:
+    def fact(self, fact_id: str, values: Mapping[str, str | int | float]) -> str:
         """A fact's sentence; one that has none is shown as it is."""
-        message = self._messages.get(f"fact.{fact_id}")
-        if isinstance(message, str) and _fields(message) <= values.keys():
-            return message.format_map(values)
-        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+        written = {name: self._written(name, value) for name, value in values.items()}
+        message, count = self._messages.get(f"fact.{fact_id}"), values.get("count")
+        if isinstance(message, Mapping):
+            form = self.locale.plural_form(count) if isinstance(count, int | float) else "other"
+            message = message.get(form, message["other"])
+        if message is not None and _fields(message) <= written.keys():
+            return message.format_map(written)
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in written.items())
         return fact_id.replace("_", " ") + (f" ({told})" if told else "")
+
+    def _written(self, name: str, value: str | float) -> str:
+        if isinstance(value, str):
+            return value
+        if name == "minutes":
+            return self.minutes(int(value))
+        return self.number(value, 0 if float(value).is_integer() else 2)
 
     def listed(self, parts: Iterable[str]) -> str:
         """a, b and c."""

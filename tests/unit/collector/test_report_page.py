@@ -1,0 +1,334 @@
+"""Reports as pages: languages, numbers, times, what is shown, and the HTML's own rules."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+from string import Formatter
+from typing import get_args
+
+import html5lib
+import pytest
+from jinja2 import Environment
+from msgspec.structs import replace
+
+from fibrewatch.measurement import ERRORS, Role
+from fibrewatch_collector.report import model
+from fibrewatch_collector.report.output import AUDIENCES, LANGUAGES, Audience, Language
+from fibrewatch_collector.report.page import findings, render
+from fibrewatch_collector.report.page.plots import throughput
+from fibrewatch_collector.report.page.shown import Shown
+from fibrewatch_collector.report.page.words import Words, catalogue
+from fibrewatch_collector.sla import bins, periods
+from fibrewatch_collector.sla.proportions import Answer
+from tests.support import report as made
+
+NARROW, HARD = "\u202f", "\u00a0"
+PAGES = files("fibrewatch_collector.report.page")
+TEMPLATES = [each for each in PAGES.joinpath("templates").iterdir() if each.name.endswith(".html")]
+
+
+def forms(message: object) -> Iterator[str]:
+    yield from message.values() if isinstance(message, dict) else [str(message)]
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def test_languages_have_the_same_messages_with_the_same_values() -> None:
+    english, french = catalogue("en"), catalogue("fr")
+    assert english.keys() == french.keys()
+    for name, message in english.items():
+        assert isinstance(message, str) == isinstance(french[name], str), name
+        both = [set().union(*map(fields, forms(each))) for each in (message, french[name])]
+        assert both[0] == both[1], name
+
+
+def test_every_word_of_the_contract_has_a_name() -> None:
+    wanted = {
+        "answer": get_args(Answer),
+        "verdict": (*get_args(Answer), "none"),
+        "cause": (*get_args(bins.Cause), *get_args(model.OutageCause)),
+        "role": get_args(Role),
+        "error": ERRORS,
+        "rollout": get_args(model.RolloutState),
+    }
+    missing = [f"{s}.{n}" for s, names in wanted.items() for n in names if f"{s}.{n}" not in catalogue("en")]
+    assert missing == []
+    kinds = [kind for kind in get_args(model.ObjectiveKind) if f"objective.{kind}" not in catalogue("en")]
+    assert kinds == []
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_templates_hold_no_sentence_of_their_own(template: object) -> None:
+    """Outside the catalogues only markup, and the zone of the balance's date, may stand."""
+    source = template.read_text("utf-8")  # type: ignore[attr-defined]
+    text = "".join(value if kind == "data" else "§" for _, kind, value in Environment(autoescape=True).lex(source))
+    literal = re.sub(r"<[^>]*>", " ", text)
+    assert set(re.findall(r"[A-Za-zÀ-ÿ]{2,}", literal)) <= {"UTC"}
+    spoken = re.findall(r'(?:title|alt|aria-label|placeholder)="([^"§]*)"', text)
+    assert spoken == []
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+def test_templates_name_only_messages_that_there_are(template: object) -> None:
+    source = template.read_text("utf-8")  # type: ignore[attr-defined]
+    for kind, name in re.findall(r'\b([tn])\("([a-z_.]+)"(?! ~)', source):
+        assert isinstance(catalogue("en")[name], str) == (kind == "t"), name
+
+
+@pytest.mark.parametrize(
+    ("count", "english", "french"),
+    [
+        (0, "0 interruptions", "0 interruption"),
+        (1, "1 interruption", "1 interruption"),
+        (2, "2 interruptions", "2 interruptions"),
+        (1234, "1,234 interruptions", f"1{NARROW}234 interruptions"),
+        (1_000_000, "1,000,000 interruptions", f"1{NARROW}000{NARROW}000 d’interruptions"),
+    ],
+)
+def test_plural_forms(count: int, english: str, french: str) -> None:
+    assert Words("en", "UTC").count("outages.count", count) == english
+    assert Words("fr", "UTC").count("outages.count", count) == french
+
+
+@pytest.mark.parametrize(
+    ("ratio", "beside", "english", "french"),
+    [
+        (0.9995, None, "99.95%", f"99,95{NARROW}%"),
+        (1.0, None, "100.00%", f"100,00{NARROW}%"),
+        (0.99999, None, "99.999%", f"99,999{NARROW}%"),
+        (0.99949, 0.9995, "99.949%", f"99,949{NARROW}%"),
+        (0.00001, None, "0.001%", f"0,001{NARROW}%"),
+        (0.0, None, "0.00%", f"0,00{NARROW}%"),
+    ],
+)
+def test_rounding_never_makes_a_ratio_whole_or_kept(
+    ratio: float, beside: float | None, english: str, french: str
+) -> None:
+    assert Words("en", "UTC").percent(ratio, beside=beside) == english
+    assert Words("fr", "UTC").percent(ratio, beside=beside) == french
+
+
+def test_a_delay_over_its_limit_is_not_rounded_onto_it() -> None:
+    assert Words("en", "UTC").delay(0.10004, beside=0.1) == f"100.04{HARD}ms"
+    assert Words("fr", "UTC").delay(0.0061) == f"6,10{HARD}ms"
+    assert Words("fr", "UTC").limit(0.1) == f"100{HARD}ms"
+
+
+@pytest.mark.parametrize(
+    ("bits", "english", "french"),
+    [
+        (941e6, "941 Mbit/s", "941 Mbit/s"),
+        (1e9, "1 Gbit/s", "1 Gbit/s"),
+        (2.345e9, "2.34 Gbit/s", "2,34 Gbit/s"),
+        (12.34e6, "12.3 Mbit/s", "12,3 Mbit/s"),
+        (500, "500 bit/s", "500 bit/s"),
+    ],
+)
+def test_rates(bits: float, english: str, french: str) -> None:
+    assert Words("en", "UTC").rate(bits / 8) == english.replace(" ", HARD)
+    assert Words("fr", "UTC").rate(bits / 8) == french.replace(" ", HARD)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "english", "french"),
+    [
+        (0, "0 min", "0 min"),
+        (59, "59 min", "59 min"),
+        (125, "2 h 05 min", "2 h 05 min"),
+        (1440, "1 d", "1 j"),
+        (3 * 1440 + 245, "3 d 4 h 05 min", "3 j 4 h 05 min"),
+    ],
+)
+def test_durations(minutes: int, english: str, french: str) -> None:
+    assert Words("en", "UTC").minutes(minutes) == english.replace(" ", HARD)
+    assert Words("fr", "UTC").minutes(minutes) == french.replace(" ", HARD)
+
+
+def test_an_interruption_is_told_to_the_second_while_it_is_short() -> None:
+    begin = datetime(2026, 10, 1, tzinfo=UTC)
+    words = Words("en", "UTC")
+    assert words.between(begin, begin + timedelta(seconds=42)) == f"42{HARD}s"
+    assert words.between(begin, begin + timedelta(seconds=201)) == f"3{HARD}min{HARD}21{HARD}s"
+    assert words.between(begin, begin + timedelta(seconds=7499)) == f"2{HARD}h{HARD}05{HARD}min"
+
+
+def test_dates_are_the_sites_own() -> None:
+    at = datetime(2026, 9, 30, 22, 5, tzinfo=UTC)
+    assert Words("fr", "Europe/Paris").moment(at) == "1er octobre 2026, 00:05"
+    assert Words("en", "America/Los_Angeles").moment(at) == "30 September 2026, 15:05"
+    assert Words("fr", "UTC").day(date(2026, 8, 11)) == "11 août 2026"
+
+
+def test_the_hour_that_is_there_twice_says_which() -> None:
+    words = Words("en", "Europe/Paris")
+    first, second = (words.clock(datetime(2026, 10, 25, hour, 30, tzinfo=UTC)) for hour in (0, 1))
+    assert (first, second) == (f"02:30{HARD}(+0200)", f"02:30{HARD}(+0100)")
+    assert words.clock(datetime(2026, 10, 25, 2, 30, tzinfo=UTC)) == "03:30"
+
+
+def test_periods_have_names() -> None:
+    words = Words("fr", "Europe/Paris")
+    assert words.period(periods.month("2026-08", "Europe/Paris")) == "août 2026"
+    some = periods.between(date(2026, 10, 1), date(2026, 10, 15), "Europe/Paris")
+    assert words.period(some) == "du 1er octobre 2026 au 15 octobre 2026"
+    assert words.period(periods.year(2026, "UTC")) == "2026"
+
+
+def test_a_fact_that_nobody_gave_a_sentence_is_shown_as_it_is() -> None:
+    words = Words("en", "UTC")
+    assert words.fact("boxes_silent", {"minutes": 65}) == "no result of the line's boxes for 1\u00a0h\u00a005\u00a0min"
+    assert words.fact("uplink_up", {}) == "uplink up"
+    assert words.fact("moon_phase", {"share": 0.5}) == "moon phase (share 0.50)"
+    assert Words("fr", "UTC").fact("sites_fine", {"operator": "X", "count": 1}) == "1 autre site de X allait bien"
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        (("pass", "pass"), "pass"),
+        (("pass", "fail", "insufficient"), "fail"),
+        (("pass", "undecided"), "undecided"),
+        (("insufficient", "undecided"), "insufficient"),
+        ((), "none"),
+    ],
+)
+def test_the_verdict_is_the_worst_answer(answers: tuple[Answer, ...], verdict: str) -> None:
+    found = [replace(made.findings()[0], answer=answer) for answer in answers]
+    assert findings.verdict(found) == verdict
+
+
+def text_of(page: str) -> str:
+    body = re.sub(r"<(style|desc|title)\b.*?</\1>", "", page, flags=re.S)
+    return re.sub(r"[ \n]+", " ", re.sub(r"<[^>]+>", " ", body))
+
+
+def whole(language: Language, audience: Audience = "full") -> dict[str, str]:
+    answers = {
+        "rich": made.report(),
+        "kept": made.kept(),
+        "many": made.report(outages=100, transfers=3000),
+        "unsure": made.report(coverage=0.42, final=False),
+        "no line": replace(made.kept(), uplinks=(), findings=(), series=(), hours=(), transfers=(), wifi=()),
+        "fleet": made.fleet(),
+        "nobody": model.Fleet(period=made.OCTOBER, territory=None, sites=()),
+        "year": made.balance(),
+        "no year": replace(made.balance(), months=()),
+    }
+    return {name: render.html(answer, language, audience) for name, answer in answers.items()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_pages_are_valid_accessible_and_whole(language: Language, audience: Audience) -> None:
+    for name, page in whole(language, audience).items():
+        tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+        assert tree.get("lang") == language
+        check_accessible(tree, name)
+        assert not re.search(r'(src|href)="(?!#)|url\((?!#)|@import', page), name
+
+
+def check_accessible(tree: object, name: str) -> None:
+    levels = [int(each.tag[1]) for each in tree.iter() if re.fullmatch(r"h[1-6]", str(each.tag))]  # type: ignore[attr-defined]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels)), (name, levels)
+    found = list(tree.iter())  # type: ignore[attr-defined]
+    ids = [each.get("id") for each in found if each.get("id")]
+    assert len(ids) == len(set(ids)), name
+    for table in (each for each in found if each.tag == "table"):
+        assert (table.find("caption").text or "").strip(), name
+        assert all(head.get("scope") in ("col", "row") for head in table.iter("th")), name
+    for drawing in (each for each in found if str(each.tag).endswith("svg")):
+        labels = (drawing.get("aria-labelledby") or "").split()
+        assert drawing.get("aria-hidden") == "true" or (len(labels) == 2 and set(labels) <= set(ids)), name
+
+
+def test_the_rich_report_tells_its_figures_in_french() -> None:
+    told = text_of(render.html(made.report(), "fr"))
+    for words in (
+        "La ligne n’a pas tenu ses engagements.",
+        f"au moins 99,95{NARROW}%",
+        f"99,89{NARROW}%",
+        "4 interruptions.",
+        f"2{HARD}h{HARD}05{HARD}min",
+        "48 entreprises",
+        f"2{NARROW}651{NARROW}040",
+        "processeur du boîtier saturé",
+        "&lt;b&gt;reprise d’un câble&lt;/b&gt;",
+        "Édition 2, définitive, établie le 8 novembre 2026, 07:30",
+        "pas de réponse de 2 cibles",
+        "1 autre site de Réseau IDF allait bien",
+        "tardive" + NARROW + ": non déduite",
+    ):
+        assert words in told, words
+    assert "0.99871" in told
+
+
+def test_a_quiet_month_says_so() -> None:
+    told = text_of(render.html(made.kept(), "en"))
+    assert "No interruption in this period." in told
+    assert "The line kept its promise." in told
+
+
+def test_too_little_evidence_is_no_number() -> None:
+    page = render.html(made.report(coverage=0.42, final=False), "en", "full")
+    told = text_of(page)
+    assert "insufficient evidence" in told
+    assert "Provisional: results may still arrive" in told
+    assert "Results are still expected from box-3 and box-4." in told
+
+
+def test_the_day_of_25_hours_is_in_the_calendar() -> None:
+    lost = tuple(
+        replace(day, unavailable=day.available, available=0) if day.date.day == 25 else day
+        for day in made.report(outages=0).uplinks[0].days
+    )
+    full = made.report(outages=0)
+    page = render.html(replace(full, uplinks=(replace(full.uplinks[0], days=lost),)), "en")
+    assert f"25 October 2026: 1{HARD}d{HARD}1{HARD}h" in page
+
+
+def test_every_interruption_of_a_hundred_is_listed_and_every_test_of_a_few_drawn() -> None:
+    many = made.report(outages=100)
+    page = render.html(many, "en")
+    words = Words("en", "Europe/Paris")
+    assert all(words.short_moment(each.begin) in page for each in many.outages)
+    drawn = list(Shown(many, words).throughputs)
+    assert sum(plot.count("<circle") for _, plot in drawn) >= sum(each.verdict == "valid" for each in many.transfers)
+
+
+def test_very_many_tests_keep_their_lowest_and_highest() -> None:
+    many = made.report(transfers=8000).transfers
+    down = [each for each in many if each.direction == "download" and each.verdict == "valid"]
+    scale = throughput.axes.time_scale(made.OCTOBER)
+    kept = throughput.thinned(down, scale)
+    assert len(kept) < len(down)
+    assert throughput.is_thinned(many)
+    for pick in (min, max):
+        assert pick(each.goodput for each in kept) == pick(each.goodput for each in down)
+
+
+def test_a_typical_rate_that_rests_on_bounds_is_one_itself() -> None:
+    full = made.report()
+    bounds = tuple(replace(each, verdict="censored") for each in full.transfers)
+    words = Words("en", "UTC")
+    assert Shown(replace(full, transfers=bounds), words).keys[2].value.startswith("≥")
+    fast = tuple(replace(each, verdict="valid") for each in full.transfers)
+    assert not Shown(replace(full, transfers=fast), words).keys[2].value.startswith("≥")
+
+
+def test_a_fleet_has_its_worst_site_first() -> None:
+    order = [report.site.site for report in render.ranked(made.fleet())]
+    assert order[0] == "s2"
+    assert order[1] == "s3"
+    assert order[2:] == ["s0", "s1", "s4", "s5"]
+
+
+def test_a_year_without_evidence_in_a_month_shows_a_dash() -> None:
+    told = text_of(render.html(made.balance(), "en"))
+    assert re.search(r"April 2026 50 50 – ", told)
+    assert "San Francisco" in told
