@@ -24,13 +24,13 @@ def throughput(
     levels = svg.steps(max([each.goodput for each in transfers] + [contract or 0.0]) * 8 * 1.02)
     scale, time = Scale(0.0, levels[-1] / 8, BOTTOM, TOP), axes.time_scale(period)
     parts = [*axes.days(words, period, TOP, BOTTOM), *axes.levels(_levels(words, levels), scale)]
+    if contract:
+        parts += _contract(words, contract, scale)
     for verdict in _ORDER:
         for each in thinned([one for one in transfers if one.verdict == verdict], time):
             mark = MARKS[verdict]
             place = f"translate({axes.at(each.at, time):.1f},{scale(each.goodput):.1f})"
             parts.append(svg.element("g", mark, transform=place))
-    if contract:
-        parts += _contract(words, contract, scale)
     parts.append(svg.legend(_legend(words, transfers), BOTTOM + 40, axes.LEFT))
     return svg.drawing(name, title, told(words, transfers, contract), HEIGHT, parts)
 
@@ -84,9 +84,7 @@ def _contract(words: Words, contract: float, scale: Scale) -> Iterator[str]:
         "line", x1=axes.LEFT, x2=axes.RIGHT, y1=y, y2=y, stroke=svg.INK, stroke_width=1.4, stroke_dasharray="7 4"
     )
     label = words.text("throughput.contract", rate=words.rate(contract))
-    width = 6.2 * len(label)
-    yield svg.element("rect", x=axes.RIGHT - width, y=y - 17, width=width, height=15, fill="#ffffff", fill_opacity=0.9)
-    yield svg.text(axes.RIGHT, y - 5, label, font_size=10.5, font_weight=700, text_anchor="end")
+    yield svg.text(axes.RIGHT, TOP - 9, label, font_size=10.5, font_weight=700, text_anchor="end")
 
 
 _ROUND = svg.element("circle", r=2.6, fill=svg.BLUE, fill_opacity=0.75)
