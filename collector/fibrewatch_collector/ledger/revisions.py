@@ -20,6 +20,7 @@ NOT_COMPARED = frozenset({"revision", "hours", "transfers"})
 _VERSION = ("methods", "collector_version")
 LATE = ".counts.late"
 """Told by the hour, and since the first report: it changes with the others, never alone."""
+_TO_THE_MINUTE = len("2026-10-25T02:30")
 MOST = 500
 """So many changes are listed; a report of which more changed is another one."""
 
@@ -88,6 +89,11 @@ def _compared(report: bytes) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.json.decode(report)
     table, name = _VERSION
     found.get(table, {}).pop(name, None)
+    for outage in found.get(
+        "outages", ()
+    ):  # its seconds and its evidence go with the measurements, when those are pruned
+        outage["begin"] = outage["begin"][:_TO_THE_MINUTE]
+        del outage["end"], outage["evidence"]
     order = ("uplinks", "findings", "outages")
     rest = [each for each in found if each not in NOT_COMPARED and each not in order]
     return {each: found[each] for each in (*order, *rest) if each in found}

@@ -50,13 +50,13 @@ def fleet(
     *,
     territory: str | None = None,
 ) -> model.Fleet:
-    """Many sites, each over the period in its own time zone; without what only plots need (hours, transfers)."""
+    """Many sites, each over the period in its own time zone; without hours, transfers and the outages' evidence."""
     found, readings, kept = [], dict[str, _Reading](), known.Books.of(store)
     for site in sites:
         period = zoned(site.time_zone)
         if site.time_zone not in readings:
             readings[site.time_zone] = _Reading.of(store, period, None)
-        knows = known.known(store, inventory, site, period, now, kept=kept)
+        knows = known.known(store, inventory, site, period, now, kept=kept, evidenced=0)
         reckoning = _Reckoning(readings[site.time_zone], inventory, site, period, now=now, knows=knows)
         found.append(stamp.stamped(store, reckoning.report(full=False), now))
     first = found[0].period if found else zoned("UTC")

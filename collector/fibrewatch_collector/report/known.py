@@ -58,15 +58,23 @@ class Books(Struct, frozen=True):
 
 
 def known(
-    store: Store, inventory: Inventory, site: Site, period: Period, now: datetime, *, kept: Books | None = None
+    store: Store,
+    inventory: Inventory,
+    site: Site,
+    period: Period,
+    now: datetime,
+    *,
+    kept: Books | None = None,
+    evidenced: int = outages.EVIDENCED,
 ) -> Known:
-    """Of one site and one period, as it stands now."""
+    """Of one site and one period, as it stands now; `evidenced`: see `outages.of_site`."""
     kept = kept or Books.of(store)
     declared = maintenance.of_site(kept.declarations, site, period.begin, period.end)
     live = rollout.live_from(kept.steps, site, kept.measured.get(site.key, period.begin)) or NEVER
     last = datetime.fromtimestamp(bins.minute_of(now.timestamp()), UTC)
+    span = (begin(live, period), min(period.end, last))
     return Known(
-        outages=outages.of_site(store, inventory, site, (begin(live, period), min(period.end, last)), declared),
+        outages=outages.of_site(store, inventory, site, span, declared, evidenced=evidenced),
         maintenance=declared,
         rollout=rollout.of_site(kept.steps, site, period.end),
         live=live,

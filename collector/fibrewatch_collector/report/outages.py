@@ -14,7 +14,7 @@ from fibrewatch_collector.sla import bins, evidence, outages
 from fibrewatch_collector.sla.bins import MINUTE_S
 from fibrewatch_collector.sla.evidence import Hop, Scene
 from fibrewatch_collector.sla.outages import Overlay, Sight, Stretch
-from fibrewatch_collector.store import BinState, Filter, Store
+from fibrewatch_collector.store import BinState, Filter, Gap, Store
 from fibrewatch_collector.store.timeline import Timeline
 
 EVIDENCED = 200
@@ -27,9 +27,15 @@ Totals = Mapping[tuple[str, str, str], Mapping[BinState, int]]
 
 
 def of_site(
-    store: Store, inventory: Inventory, site: Site, span: tuple[datetime, datetime], declared: Sequence[Maintenance]
+    store: Store,
+    inventory: Inventory,
+    site: Site,
+    span: tuple[datetime, datetime],
+    declared: Sequence[Maintenance],
+    *,
+    evidenced: int = EVIDENCED,
 ) -> tuple[Outage, ...]:
-    """All that touch a span, in order of time."""
+    """All that touch a span, in order of time; the `evidenced` longest of each line with evidence and to the sample."""
     begin, end = (availability.minute_after(at) for at in span)
     if end <= begin:
         return ()
@@ -39,17 +45,19 @@ def of_site(
         outage
         for uplink in site.uplinks
         if (line := lines.get((*site.key, uplink.id))) is not None
-        for outage in _of_uplink(look, uplink, line, declared)
+        for outage in _of_uplink(look, uplink, line, declared, evidenced)
     ]
     return tuple(sorted(found, key=lambda each: (each.begin, each.uplink)))
 
 
-def _of_uplink(look: "_Look", uplink: Uplink, line: Timeline, declared: Sequence[Maintenance]) -> Iterator[Outage]:
+def _of_uplink(
+    look: "_Look", uplink: Uplink, line: Timeline, declared: Sequence[Maintenance], evidenced: int
+) -> Iterator[Outage]:
     overlays = [
         Overlay(begin, end, each.id) for each in declared for begin, end in availability.excluded([each], uplink.id)
     ]
     found = outages.stretches(line, overlays)
-    told = {id(each) for each in sorted(found, key=lambda each: -each.minutes)[:EVIDENCED]}
+    told = {id(each) for each in sorted(found, key=lambda each: -each.minutes)[:evidenced]}
     for stretch in found:
         yield look.outage(uplink, stretch, told=id(stretch) in told)
 
@@ -67,7 +75,7 @@ class _Look:
         ends = [sight for minute in {stretch.begin, stretch.end - 1} for sight in self._sights(minute)] if told else []
         begin, end = outages.edges(stretch, uplink.id, ends)
         back = not stretch.open or self._measured_after(stretch, uplink.id)
-        cause = outages.cause_of(stretch, back=back, results_lost=scene is not None and scene.results_lost > 0)
+        cause = outages.cause_of(stretch, back=back, results_lost=self._lost_since(stretch) > 0)
         return Outage(
             uplink=uplink.id,
             begin=datetime.fromtimestamp(begin, UTC),
@@ -207,5 +215,8 @@ class _Look:
     def _lost_since(self, stretch: Stretch) -> int:
         """Measurements of the site's boxes that were found to be lost for good, between its begin and soon after."""
         begin, end = stretch.begin * MINUTE_S, stretch.end * MINUTE_S + SOON_S
-        gaps = self._store.gaps(Filter(*self._site.key), _GAPS)
-        return sum(each.last - each.first + 1 for each in gaps if begin <= each.recorded_at < end)
+        return sum(each.last - each.first + 1 for each in self._gaps if begin <= each.recorded_at < end)
+
+    @cached_property
+    def _gaps(self) -> Sequence[Gap]:
+        return self._store.gaps(Filter(*self._site.key), _GAPS)

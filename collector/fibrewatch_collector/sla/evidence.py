@@ -58,7 +58,8 @@ def facts(scene: Scene) -> tuple[Fact, ...]:
 def _seen(scene: Scene, mine: Sequence[Sight]) -> Iterator[Fact]:
     """By the line's own boxes."""
     if not mine:
-        yield Fact(id="boxes_silent", values={"minutes": scene.minutes})
+        if scene.kind == "dark" or scene.sights or scene.neighbours:  # else the measurements are pruned: who knows
+            yield Fact(id="boxes_silent", values={"minutes": scene.minutes})
         return
     beyond = [each for each in mine if each.role != "gateway"]
     answering = {each.target for each in beyond if each.answers}

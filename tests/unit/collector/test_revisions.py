@@ -170,6 +170,18 @@ def test_an_edition_is_never_written_over(world: World) -> None:
         world.store.save_edition(made._replace(number=3))
 
 
+def test_neither_pruned_measurements_nor_a_report_of_all_sites_are_a_revision(world: World) -> None:
+    settle(world, END)
+    now = END + timedelta(days=500)
+    together = figures.fleet(world.store, world.inventory, [site(world)], lambda _: MONTH, now)
+    assert together.sites[0].revision == now_said(world, now).revision
+    assert together.sites[0].outages[0].evidence == ()
+    assert now_said(world, now).outages[0].evidence != ()
+    world.store.prune(END.timestamp())
+    assert now_said(world, now).outages[0].evidence == ()
+    assert now_said(world, now).revision.final
+
+
 def test_months_that_are_over_and_were_measured_are_due(world: World) -> None:
     now = END + timedelta(days=40)
     assert [period for _, period in editions.due(world.store, world.inventory, now)] == [
