@@ -23,7 +23,7 @@ from fibrewatch_agent.steady import Rule
 from fibrewatch_agent.tcp_info import settable
 from fibrewatch_agent.transfer_end import Limits
 from fibrewatch_agent.transfer_figures import Transfer, result_of
-from fibrewatch_agent.transfer_watch import EVERY_S, Flow, TransferWatch
+from fibrewatch_agent.transfer_watch import EVERY_S, SELDOM_S, Flow, TransferWatch
 from fibrewatch_agent.verdict import ends_of_iperf3
 
 NEEDS_TARGET = True
@@ -121,7 +121,9 @@ async def _transfer(params: Params, box: Box, place: Place, stop: asyncio.Event)
     with closing(TransferWatch(flow, Limits(rule, params.max_bytes), stop.is_set)) as watch:
         options = _options(params, box, place, congestion)
         with flowing(box):
-            run = await iperf3.client(options, deadline_s(params), watch.look, EVERY_S, place.login.env)
+            run = await iperf3.client(
+                options, deadline_s(params), watch.look, EVERY_S if rule else SELDOM_S, place.login.env
+            )
     return Transfer(run, watch, congestion)
 
 
