@@ -22,5 +22,6 @@ def test_goodput_is_what_the_line_carried(line: RoutedLine, direction: str) -> N
     tool, _ = on_a_full_line(line, direction, by_hand)
     report = {"probe": told, "interface": counted, "tbf": CEILING, "iperf3": tool}
     print({name: f"{value * 8 / 1e6:.2f} Mbit/s" for name, value in report.items()})
-    for other in (counted, CEILING, tool):
+    for other in (counted, CEILING):
         assert told == pytest.approx(other, rel=0.01)
+    assert told == pytest.approx(tool, rel=0.02), "in order: a loss near the edges moves its bytes over them"
