@@ -14,7 +14,8 @@ test: check
 # All that the virtual machine is for, of which `make test` runs a short part.
 lab:
 	@deploy/set-up test
-	@tests/run -q -n 2 --dist worksteal tests/lab
+	@tests/run -q -n 2 --dist worksteal -m "not alone" tests/lab
+	@tests/run -q -m alone tests/lab
 
 # docs/truth.md: every probe against lines whose truth is known, measured anew on this machine.
 truth:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.truth import lines, packets, rows, services
+from tests.lab.truth import lines, namespaces, packets, rows, services
 from tests.lab.truth.__main__ import by_machine, lab, page
 from tests.lab.truth.netem import Distribution
 from tests.lab.truth.rows import Row, Section
@@ -30,6 +30,12 @@ def test_what_probes_say_of_lines_of_known_truth(part: object, tmp_path: Path) -
 @pytest.mark.parametrize("machine", [0, 1])
 def test_every_row_of_the_lab(machine: int, tmp_path: Path) -> None:
     check(lab(tmp_path, [by_machine()[machine]]))
+
+
+@pytest.mark.full_lab
+@pytest.mark.alone
+def test_every_row_of_the_namespaces() -> None:
+    check(namespaces.sections())
 
 
 WRONG = {

@@ -232,11 +232,12 @@ def main() -> None:
             for job in (reflect, serve):
                 stack.callback(stop, start(chain.far, job, chain.target(4)))
         for scenario in plan.scenarios:
-            begun = time.monotonic()
             run(chain, scenario)
-            print(f"{scenario.name}: {time.monotonic() - begun:.1f} s of virtual time", flush=True)
-    for file in HELD.iterdir():
-        shutil.copy(file, OUT)
+            for file in HELD.iterdir():
+                shutil.copy(file, OUT)
+                file.unlink()
+        with busy():
+            stack.close()
 
 
 if __name__ == "__main__":
