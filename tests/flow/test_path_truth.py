@@ -6,7 +6,6 @@ import socket
 import struct
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.pcap import packets
+from tests.support.pcap_path import round_trips
 from tests.support.routers import ROOT, Chain, Diamond, Driver, once
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
@@ -166,25 +166,6 @@ def test_each_round_trip_is_what_the_wire_shows(chain: Chain, family: int, tmp_p
     assert [hop["rtt_min"] for hop in in_the_wires_order] == pytest.approx(
         sorted(hop["rtt_min"] for hop in result["path"]), abs=15e-6
     )
-
-
-def round_trips(file: Path, family: int) -> dict[int, list[float]]:
-    """Seconds from each packet to the error about it, by hop limit."""
-    network, limit, icmp = (20, 8, 1) if family == 4 else (40, 7, 58)
-    sent: dict[bytes, tuple[int, int]] = {}
-    found: dict[int, list[float]] = defaultdict(list)
-    for at, frame in packets(file):
-        packet = frame[14:]
-        protocol = packet[9] if family == 4 else packet[6]
-        if struct.unpack("!H", frame[12:14])[0] != (0x0800 if family == 4 else 0x86DD):
-            continue
-        if protocol == 17:
-            sent[packet[network + 8 : network + 16]] = (packet[limit], at)
-        elif protocol == icmp and packet[network] in (3, 11, 1):
-            quoted = packet[network + 8 :]
-            ttl, begun = sent[quoted[network + 8 : network + 16]]
-            found[ttl].append((at - begun) / 1e9)
-    return found
 
 
 @FAMILIES

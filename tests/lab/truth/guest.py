@@ -149,11 +149,13 @@ def serve(host: str) -> None:
 
 
 def set_line(chain: Chain, netem: dict[str, str]) -> None:
-    """Netem where the scenario wants it, and nowhere else."""
+    """Netem where the scenario wants it, and nowhere else; a new one each time: one that is changed keeps its rate."""
     for number, router in enumerate(chain.routers, 1):
         for interface in ("out", "in"):
-            wanted = netem.get(f"r{number} {interface}", "delay 0")
-            router.run("tc", "qdisc", "replace", "dev", interface, "root", "netem", "limit", "100000", *wanted.split())
+            root = ("qdisc", "replace", "dev", interface, "root")
+            router.run("tc", *root, "pfifo", "limit", "100000")
+            if (wanted := netem.get(f"r{number} {interface}")) is not None:
+                router.run("tc", *root, "netem", "limit", "100000", *wanted.split())
 
 
 async def measure(scenario: Scenario, address: str, warm: Callable[[], None]) -> dict[str, Any]:

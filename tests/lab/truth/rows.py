@@ -44,10 +44,10 @@ def errors(what: str, true_s: float, off: Sequence[float]) -> Row:
     return Row(what, f"{ms(true_s)}, each by its capture", measured, error, limits, p50 <= P50_S and p99 <= P99_S)
 
 
-def drawn(what: str, wire_s: float, measured_s: float | None, expected_s: float, bounds_s: tuple[float, float]) -> Row:
-    """A figure of delays drawn at random: it has to be the wire's, and the wire's where such draws fall."""
+def expected(what: str, wire_s: float, measured_s: float | None, line_s: float, bounds_s: tuple[float, float]) -> Row:
+    """A figure that has to be the wire's, and the wire's has to be where the line lets expect it."""
     low, high = bounds_s
-    true = f"{ms(wire_s)}; drawn from {ms(expected_s)}"
+    true = f"{ms(wire_s)}; line {ms(line_s)}"
     criterion = f"≤ {us(P50_S)}; {ms(low)} – {ms(high)}"
     if measured_s is None:
         return Row(what, true, "not measured", "–", criterion, passed=False)
@@ -56,12 +56,12 @@ def drawn(what: str, wire_s: float, measured_s: float | None, expected_s: float,
     return Row(what, true, ms(measured_s), us(off, sign=True), criterion, passed)
 
 
-def count(what: str, true: int, measured: int | None) -> Row:
-    """A number that has to be exact."""
-    off = "–" if measured is None else f"{measured - true:+d}"
-    return Row(
-        what, f"{true:,}", "not measured" if measured is None else f"{measured:,}", off, "exact", true == measured
-    )
+def count(what: str, true: int, measured: int | None, *, within: int = 0) -> Row:
+    """A number that has to be exact, or nearly so."""
+    criterion = f"≤ {within}" if within else "exact"
+    if measured is None:
+        return Row(what, f"{true:,}", "not measured", "–", criterion, passed=False)
+    return Row(what, f"{true:,}", f"{measured:,}", f"{measured - true:+d}", criterion, abs(measured - true) <= within)
 
 
 def same(what: str, true: object, measured: object) -> Row:

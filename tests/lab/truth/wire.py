@@ -1,7 +1,6 @@
 """What the lab's captures show, with nothing of the product's code: of ping, of stamp, and of a TCP connection."""
 
 import struct
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +33,7 @@ def pings(near: Path, payload_bytes: int) -> Pings:
 
 
 class Way(NamedTuple):
-    """One direction of stamp's packets, by the sender's numbers."""
+    """One direction of stamp's packets, delays by the sender's numbers."""
 
     delay_s: dict[int, float]
     lost: int
@@ -42,39 +41,45 @@ class Way(NamedTuple):
     reordered: int
 
 
+Number = tuple[int, int]
+"""The sender's, and on the way back the reflector's own too: a packet that came twice has two replies, both packets."""
+
+
 def stamps(near: Path, far: Path, port: int, numbers: Sequence[int]) -> tuple[Way, Way]:
-    """Forward and backward, of the packets of these numbers; a reply is of the first request that came."""
-    at_near, at_far = pcap_stamp.first_times(near, port), pcap_stamp.first_times(far, port)
+    """Forward and backward, of the packets of these numbers."""
     wanted = set(numbers)
-    forward = _way(at_near[0], at_far[0], numbers, _extra(far, port, "request", wanted))
-    answered = [number for number in at_far[1] if number in wanted]
-    return forward, _way(at_far[1], at_near[1], answered, _extra_replies(near, far, port, wanted))
-
-
-def _way(left: dict[int, int], came: dict[int, int], numbers: Sequence[int], duplicates: int) -> Way:
-    place = {number: at for at, number in enumerate(left)}
-    delays = {number: (came[number] - left[number]) / 1e9 for number in numbers if number in came}
-    arrived = [place[number] for number in came if number in delays]
-    return Way(delays, len(numbers) - len(delays), duplicates, overtaken(arrived))
-
-
-def _extra(path: Path, port: int, kind: str, wanted: set[int]) -> int:
-    """Copies beyond the first of each packet."""
-    return sum(copies - 1 for copies in _copies(path, port, kind, wanted).values())
-
-
-def _extra_replies(near: Path, far: Path, port: int, wanted: set[int]) -> int:
-    """Replies that came more often than they were sent: a request that came twice has two replies of its own."""
-    sent, came = (_copies(path, port, "reply", wanted) for path in (far, near))
-    return sum(max(0, copies - sent[number]) for number, copies in came.items())
-
-
-def _copies(path: Path, port: int, kind: str, wanted: set[int]) -> Counter[int]:
-    at = 0 if kind == "request" else 24
-    numbers = (
-        int.from_bytes(data[at : at + 4], "big") for k, _, data, _ in pcap_stamp.datagrams(path, port) if k == kind
+    forward, backward = (
+        _way(_passed(left, port, kind, wanted), _passed(came, port, kind, wanted))
+        for kind, left, came in (("request", near, far), ("reply", far, near))
     )
-    return Counter(number for number in numbers if number in wanted)
+    return forward, backward
+
+
+def _passed(path: Path, port: int, kind: str, wanted: set[int]) -> list[tuple[Number, int]]:
+    """Number and time of each packet, in order."""
+    found = []
+    for each, ns, data, _ in pcap_stamp.datagrams(path, port):
+        own = int.from_bytes(data[:4], "big")
+        number = (own, own) if each == "request" else (int.from_bytes(data[24:28], "big"), own)
+        if each == kind and number[0] in wanted:
+            found.append((number, ns))
+    return found
+
+
+def _way(left: list[tuple[Number, int]], came: list[tuple[Number, int]]) -> Way:
+    begun = dict(left)
+    firsts = dict(reversed(came))
+    place = {number: at for at, number in enumerate(begun)}
+    delays: dict[int, float] = {}
+    for number in dict.fromkeys(number for number, _ in came):
+        delays.setdefault(number[0], (firsts[number] - begun[number]) / 1e9)
+    senders = {number[0] for number in begun}
+    return Way(
+        delays,
+        len(senders) - len(delays),
+        len(came) - len(firsts),
+        overtaken(place[number] for number in dict.fromkeys(number for number, _ in came)),
+    )
 
 
 def overtaken(arrivals: Iterable[int]) -> int:
