@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.truth import lines, namespaces, packets, rows, services
+from tests.lab.truth import chance, lines, namespaces, packets, rows, services
 from tests.lab.truth.__main__ import by_machine, lab, page
 from tests.lab.truth.netem import Distribution
 from tests.lab.truth.rows import Row, Section
@@ -20,9 +20,8 @@ def check(sections: Sequence[Section]) -> None:
     assert [row for section in sections for row in section.rows if not row.passed] == []
 
 
-@pytest.mark.parametrize("part", [packets, services])
-def test_what_probes_say_of_lines_of_known_truth(part: object, tmp_path: Path) -> None:
-    topics = [make(True) for make in part.TOPICS]  # type: ignore[attr-defined]
+def test_what_probes_say_of_lines_of_known_truth(tmp_path: Path) -> None:
+    topics = [make(True) for make in (*packets.TOPICS, *services.TOPICS)]
     check(lines.measure(topics, tmp_path / "lab", timeout_s=580))
 
 
@@ -94,3 +93,12 @@ def test_known_points_of_the_distributions() -> None:
 def test_overtaken_as_in_the_examples_of_rfc_4737() -> None:
     assert overtaken([1, 2, 3, 7, 8, 9, 4, 5, 6, 10]) == 3  # §7.1
     assert overtaken([1, 2, 3, 4, 5]) == 0
+
+
+def test_chance_of_known_points() -> None:
+    assert chance.wilson(20, 20000) == pytest.approx((0.000647, 0.001544), rel=0.01)
+    low, high = chance.bounds(0.001, 20000)
+    for p in (low, high):
+        assert 20000 * chance.divergence(0.001, p) == pytest.approx(chance.RARE, rel=1e-6)
+    assert 0 < low < 0.001 < high < 0.003
+    assert chance.bounds(0.0, 3000) == (0.0, pytest.approx(1 - 1e-6 ** (1 / 3000), rel=1e-6))

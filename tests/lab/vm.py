@@ -5,6 +5,7 @@ Software emulation only: a kernel of one's own needs no privilege that way, and 
 """
 
 import argparse
+import hashlib
 import os
 import shlex
 import shutil
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 NO_RESULT = 125
 _START = """#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
@@ -51,9 +52,11 @@ class LabError(AssertionError):
 
 
 def cache() -> Path:
-    """Where the kernel is kept."""
+    """Where `build` keeps the kernel, a folder for each version of itself."""
     given, home = os.environ.get("FIBREWATCH_LAB"), os.environ.get("XDG_CACHE_HOME")
-    return Path(given) if given else (Path(home) if home else Path.home() / ".cache") / "fibrewatch" / "lab"
+    folder = Path(given) if given else (Path(home) if home else Path.home() / ".cache") / "fibrewatch" / "lab"
+    made_by = b"".join((HERE / name).read_bytes() for name in ("build", "init"))
+    return folder / hashlib.sha256(made_by).hexdigest()[:12]
 
 
 def run(

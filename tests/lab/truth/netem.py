@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.lab.truth.rows import Z_999
+from tests.lab.truth import chance
 
 _SCALE = 8192
 _GRID = 600
@@ -38,10 +38,10 @@ class Distribution:
         return Distribution([abs(a - b) for a in thinned for b in thinned])
 
     def interval(self, q: float, n: float) -> tuple[float, float]:
-        """Where the q-quantile of n draws is, but for one time in a thousand."""
-        off = Z_999 * math.sqrt(q * (1 - q) / n)
-        return self.quantile(q - off), self.quantile(q + off)
+        """Where the q-quantile of n draws is."""
+        low, high = chance.bounds(q, n)
+        return self.quantile(low), self.quantile(high)
 
     def least(self, n: int) -> tuple[float, float]:
-        """Where the least of n draws is, but for one time in a thousand."""
-        return self.quantile(0), self.quantile(math.log(1000) / n)
+        """Where the least of n draws is."""
+        return self.quantile(0), self.quantile(chance.RARE / n)

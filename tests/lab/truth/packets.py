@@ -79,7 +79,7 @@ def jitter(short: bool) -> Topic:
     text = (
         f"netem draws each packet's delay on its way there: {MEAN_S * 1e3:.0f} ms and {SPREAD_S * 1e3:.0f} ms times a"
         ' draw. True is the figure of the delays that the captures show; "drawn from" is the distribution\'s own (by'
-        " iproute2's table), and the interval where the figure of so many draws lies, but for one time in a thousand."
+        " iproute2's table), and the interval where the figure of so many draws lies, but for one time in a million."
     )
     return Topic("Jitter", text, scenarios, partial(_jitter, names))
 
@@ -149,8 +149,9 @@ def losses(short: bool) -> Topic:
             stamp("stamp-loss-5-0", 3000, r2_out="loss 5%"),
         ]
     text = (
-        "True is what the captures lack: it has to be met to the packet. The interval (99.9 %, Wilson) is of the line's"
-        " loss ratio given so many lost out of so many, and has to hold what netem was told. For stamp each way apart."
+        "True is what the captures lack: it has to be met to the packet. The measured ratio bears Wilson's 95 %"
+        " interval; the line's ratio has to be one by which the captures' losses are not rarer than one in a million."
+        " For stamp each way apart."
     )
     return Topic("Loss", text, scenarios, partial(_losses, [scenario.name for scenario in scenarios]))
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tests.lab.truth import chance
+
 P50_S, P99_S = 20e-6, 100e-6
 """By how much a delay may be wrong at the median, and at the 99th percentile."""
 
@@ -84,28 +86,15 @@ def ratio(what: str, true: float, measured: float, within: float, unit: str) -> 
 
 
 def loss(what: str, p: float, sent: int, on_the_wire: int, measured: int | None) -> Row:
-    """Exactly what the wire lost; and that, so many out of so many, is what the line's ratio lets expect."""
-    low, high = wilson(on_the_wire, sent, Z_999)
-    shown = "not measured" if measured is None else f"{measured:,} = {measured / sent:.3%}"
-    return Row(
-        what,
-        f"{on_the_wire:,} of {sent:,}; line {p:.1%}",
-        shown,
-        "–" if measured is None else f"{measured - on_the_wire:+d}",
-        f"exact; {p:.1%} in {low:.3%} – {high:.3%}",
-        measured == on_the_wire and low - 1e-12 <= p <= high,
-    )
-
-
-Z_999 = 3.2905
-"""Half the width of 99.9 % of a normal distribution: of a thousand true rows one falls outside."""
-
-
-def wilson(k: int, n: int, z: float) -> tuple[float, float]:
-    """Wilson's interval of a binomial proportion."""
-    p, zz = k / n, z * z / n
-    middle, half = p + zz / 2, z * math.sqrt(p * (1 - p) / n + zz / (4 * n))
-    return (middle - half) / (1 + zz), (middle + half) / (1 + zz)
+    """Exactly what the wire lost; and so many out of so many is what the line's ratio lets expect."""
+    low, high = chance.bounds(on_the_wire / sent, sent)
+    true, criterion = f"{on_the_wire:,} of {sent:,}; line {p:.1%}", f"exact; {low:.3%} ≤ line ≤ {high:.3%}"
+    if measured is None:
+        return Row(what, true, "not measured", "–", criterion, passed=False)
+    from_, to = chance.wilson(measured, sent)
+    shown = f"{measured:,} = {measured / sent:.3%}, 95 %: {from_:.3%} – {to:.3%}"
+    passed = measured == on_the_wire and low <= p <= high
+    return Row(what, true, shown, f"{measured - on_the_wire:+d}", criterion, passed)
 
 
 def quantile(values: Sequence[float], q: float) -> float:
