@@ -173,11 +173,7 @@ class PacketWindow(Generic[P]):
             self._cancel(*self._timers)
             self._channel.forget(self.packets)
             for packet in self.packets:
-                packet.on_reply = None  # else window and packets hold each other until a full garbage collection
-            for packet in self.packets:
-                packet.on_reply = (
-                    None  # a ring of window and packets would wait minutes for the collector: 1 kB a packet
-                )
+                packet.on_reply = None  # a ring of window and packets would wait minutes for the collector: 1 kB each
         if self._channel.drops() > self._drops:
             box.mark("invalid", "receive_overflow")
 

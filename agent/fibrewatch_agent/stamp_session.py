@@ -258,8 +258,8 @@ class StampSession:
             packet.away_ns, packet.followed = true_ns, True
 
     def asked(self, data: bytes) -> bool:
-        """Whether an unauthenticated reply answers an open packet of ours."""
-        reply = stamp_packets.parse_reply(data) if self.flow.key is None else None
+        """Whether a reply, under our key if there is one, answers an open packet of ours."""
+        reply = stamp_packets.parse_reply(data, self.flow.key)
         packet = self.open.get(reply.sender_number) if reply else None
         return packet is not None and reply is not None and packet.sent_field == reply.sender_sent
 

@@ -4,21 +4,26 @@ Layouts: RFC 8762 §4.2 and §4.3, RFC 5357 §4.1.2 and §4.2.1, RFC 8972 §3 an
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scapy.contrib.stamp import STAMPSessionReflectorTestUnauthenticated, STAMPSessionSenderTestUnauthenticated
 
+from fibrewatch_agent import stamp_packets
 from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.icmp import IcmpSockets
 from tests.support.listeners import udp_server
 from tests.support.reflector_bench import Bench
 from tests.support.stamp_here import run
 
+KEY = b"0123456789abcdef0123456789abcdef"
 HELD_S = 0.02
 NTP, PTP = 0, 1
 NTP_EPOCH_S = 2_208_988_800
@@ -104,6 +109,33 @@ async def test_a_stateful_peer_that_counts_its_replies_shows_directions() -> Non
     assert result.lost_forward > 0
     assert result.lost_backward > 0
     assert result.lost_undetermined == 0
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_sessions_to_one_peer_that_leaves_the_session_id_zero_get_their_own_replies(
+    tmp_path: Path, keyed: bool
+) -> None:
+    """As a reflector of RFC 8762 without RFC 8972 does; both sessions number from 0 and may have the same key."""
+    (file := tmp_path / "key").write_bytes(KEY)
+    key, at, size = (KEY, 26, 112) if keyed else (None, 14, 44)
+    more = {"key_file": str(file)} if keyed else {}
+
+    def answer(data: bytes) -> list[bytes]:
+        number, now = int.from_bytes(data[:4], "big"), stamp_packets.ntp_time(time.time_ns())
+        arrival = stamp_packets.Arrival(number, now, 1, 255, 0, 0, None)
+        reply, _ = stamp_packets.reflect(patched(data[:size], at, bytes(2)), arrival, key)
+        stamp_packets.set_sent(reply, now, key)
+        return [bytes(reply)]
+
+    async with udp_server(answer) as port:
+        with contextlib.closing(IcmpSockets()) as sockets:
+            both = [
+                run(port, probe=probe, test=probe, shared=sockets, interval="40 ms", **more, **each)
+                for probe, each in (("stamp", {}), ("voice", {"duration": "1 s"}))
+            ]
+            results = await asyncio.gather(*both)
+    assert all(result.sent > 5 for result in results)
+    assert [result.lost for result in results] == [0, 0]
 
 
 WRONG: dict[str, Callable[[bytes], bytes]] = {

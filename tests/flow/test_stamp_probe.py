@@ -1,6 +1,7 @@
 """stamp and voice on loopback: a relay of known truth, every way to fail, and nothing left behind when cancelled."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,9 @@ from typing import Any
 import pytest
 
 from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.packet_window import PacketWindow
+from fibrewatch_agent.responder.keep import command
+from fibrewatch_agent.responder.reflector import ReflectorConfig
 from tests.support.leftovers import cancel_at_each_wait, nothing_left
 from tests.support.listeners import closed_port, udp_server
 from tests.support.mosquitto import free_port, wait_for_port
@@ -275,3 +279,31 @@ def test_without_permission_for_862_the_rest_is_served_and_one_line_says_so() ->
     wanted = "no STAMP reflector on 127.0.0.1 port 862: Permission denied (another port: --reflector-port)"
     assert said.strip().endswith(wanted)
     assert rest == ""
+
+
+def nice_allowed(value: int) -> bool:
+    """Whether a process may raise its own priority so far here."""
+    try_it = f"import os; os.setpriority(os.PRIO_PROCESS, 0, {value})"
+    return subprocess.run([sys.executable, "-c", try_it], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_the_reflectors_process_goes_ahead_of_the_rest_where_that_is_allowed() -> None:
+    expected = -10 if nice_allowed(-10) else os.getpriority(os.PRIO_PROCESS, 0)
+    with subprocess.Popen(
+        command(ReflectorConfig(port=0)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as reflector:
+        assert reflector.stdout is not None
+        assert reflector.stdout.readline() == b"ready\n"
+        assert os.getpriority(os.PRIO_PROCESS, reflector.pid) == expected
+        reflector.terminate()
+
+
+async def test_a_window_that_is_over_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with reflecting() as port:
+            assert (await run(port, window_s=0.2)).sent > 5
+        assert not [each for each in gc.get_objects() if isinstance(each, PacketWindow)]
+    finally:
+        gc.enable()

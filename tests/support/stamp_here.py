@@ -31,14 +31,23 @@ async def reflecting(key: bytes | None = None, host: str = "127.0.0.1", **config
         reflector.close()
 
 
-async def run(port: int, *, probe: str = "stamp", address: str = "127.0.0.1", **params: Any) -> Any:
-    """One run of a probe with sockets of its own."""
-    sockets, now = IcmpSockets(), time.time()
+async def run(
+    port: int,
+    *,
+    probe: str = "stamp",
+    address: str = "127.0.0.1",
+    test: str = "t",
+    shared: IcmpSockets | None = None,
+    **params: Any,
+) -> Any:
+    """One run of a probe, with sockets of its own unless it shares others'."""
+    sockets, now = shared or IcmpSockets(), time.time()
     more = {key: params.pop(key) for key in ("interface", "family", "stopping") if key in params}
     window = Window(now, now + params.pop("window_s", 0.5))
-    box = Box(agent="paris/cargo/box-01", test="t", icmp=sockets, address=address, window=window, **more)
+    box = Box(agent="paris/cargo/box-01", test=test, icmp=sockets, address=address, window=window, **more)
     defaults = {"port": port, "interval": "10 ms", "timeout": "300 ms"}
     try:
         return await probe_function(probe)(build(defaults | params, PROBES[probe].params, "test", "params"), box)
     finally:
-        sockets.close()
+        if shared is None:
+            sockets.close()
