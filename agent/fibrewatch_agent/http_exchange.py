@@ -31,12 +31,15 @@ class Url(NamedTuple):
     path: str
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.path}"
+        return f"{self.scheme}://{self._at(self.host)}{self.path}"
 
     @property
     def authority(self) -> str:
-        """As the Host field says it (RFC 9110 §7.2)."""
-        host = self.host.partition("%")[0]
+        """As the Host field says it (RFC 9110 §7.2); servers know their names without the dot of the root."""
+        return self._at(self.host.removesuffix("."))
+
+    def _at(self, host: str) -> str:
+        host = host.partition("%")[0]
         host = f"[{host}]" if ":" in host else host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 

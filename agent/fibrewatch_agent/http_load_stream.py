@@ -32,7 +32,7 @@ from fibrewatch_agent.http_message import (
     split_head,
 )
 from fibrewatch_agent.sockets import Endpoint, opened, probe_error
-from fibrewatch_agent.tls_stream import context
+from fibrewatch_agent.tls_stream import certified_name, context
 
 _CHUNK = 256 * 1024
 _LEAST_BODY = 100_000
@@ -155,7 +155,7 @@ class Stream:
         self.step = f"TLS handshake with {self._url.authority}"
         settings, began = context(self._params.ca, verify=self._params.verify, alpn=("http/1.1",)), time.monotonic()
         try:
-            sock = settings.wrap_socket(plain, server_hostname=self._url.host.partition("%")[0])
+            sock = settings.wrap_socket(plain, server_hostname=certified_name(self._url.host))
         except ssl.SSLEOFError as e:
             raise ProbeError("tls", f"{self.step}: the other end closed") from e
         self.tls_s = self.tls_s or time.monotonic() - began

@@ -83,8 +83,14 @@ def is_reply(data: bytes, cookie: int) -> bool:
 
 
 def decode(data: bytes) -> Packet:
-    """Reads a reply of at least SIZE bytes; extensions and signatures behind the header are not looked at."""
+    """Reads a reply of at least SIZE bytes; extensions and signatures behind the header are not looked at.
+
+    Raises:
+        PacketError: The stratum is one of the reserved ones, 17 to 255 (RFC 5905 §7.3, figure 11).
+    """
     flags, stratum, _, precision, root_delay, dispersion, refid, _, _, received, sent = _HEADER.unpack_from(data)
+    if stratum > _UNSYNCHRONISED_STRATUM:
+        raise PacketError(f"stratum {stratum} is reserved")
     return Packet(
         leap=flags >> 6,
         version=flags >> 3 & 7,

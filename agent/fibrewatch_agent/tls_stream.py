@@ -37,6 +37,11 @@ class CertificateRefusedError(Exception):
         super().__init__(text)
 
 
+def certified_name(host: str) -> str:
+    """A host as SNI and certificates have it: no zone, and no dot at the end of a name (RFC 6066 §3)."""
+    return host.partition("%")[0].removesuffix(".")
+
+
 def context(ca: str | None, *, verify: bool, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
     """A client's settings: TLS 1.2 and later, and the authorities to trust.
 
@@ -81,7 +86,7 @@ class TlsStream:
         self._sock, self._loop = sock, asyncio.get_running_loop()
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         try:
-            self.tls = settings.wrap_bio(self._in, self._out, server_hostname=server_name.partition("%")[0])
+            self.tls = settings.wrap_bio(self._in, self._out, server_hostname=certified_name(server_name))
         except ValueError as e:
             raise ProbeError("tls", f"{server_name!r} is no host name") from e
 

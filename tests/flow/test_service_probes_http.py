@@ -98,8 +98,9 @@ async def test_the_request_asks_for_path_and_host() -> None:
     async with tcp_server(site({"/a?b=1": page(b"")}, heard)) as port, nothing_left():
         await get(port, path="/a?b=1")
         await get(port, path="/a?b=1", host="www.example.fr")
+        await get(port, path="/a?b=1", host="www.example.fr.")
     hosts = [re.search(rb"\r\nHost: (.*)\r\n", asked) for asked in heard]
-    assert [each and each[1].decode() for each in hosts] == [f"127.0.0.1:{port}", f"www.example.fr:{port}"]
+    assert [each and each[1].decode() for each in hosts] == [f"127.0.0.1:{port}", *[f"www.example.fr:{port}"] * 2]
 
 
 @pytest.mark.parametrize(
@@ -292,6 +293,11 @@ async def test_https_verifies_unless_told_otherwise(authority: Authority, secure
         wrong = await failure(port, scheme="https", host="other.example", ca=str(authority.pem))
     assert wrong.error == "tls"
     assert "wrong host" in wrong.detail
+
+
+async def test_a_dot_at_the_hosts_end_is_the_roots(authority: Authority, secure: ssl.SSLContext) -> None:
+    async with tcp_server(says(page(b"hello")), tls=secure) as port, nothing_left():
+        assert (await get(port, scheme="https", host="localhost.", ca=str(authority.pem))).status == 200
 
 
 async def test_plain_http_where_https_is_expected_is_a_tls_error() -> None:

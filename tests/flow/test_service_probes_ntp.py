@@ -107,6 +107,15 @@ async def test_times_that_can_not_be_are_a_fault_of_the_protocol() -> None:
     assert failed.result.stratum == 2
 
 
+@pytest.mark.parametrize("leap", [0, 3])
+@pytest.mark.parametrize("stratum", [17, 128, 255])
+async def test_a_reserved_stratum_is_a_fault_of_the_protocol(leap: int, stratum: int) -> None:
+    async with udp_server(server(leap=leap, stratum=stratum)) as port:
+        failed = await failure(port)
+    assert (failed.error, failed.result) == ("protocol", None)
+    assert f"stratum {stratum} is reserved" in failed.detail
+
+
 async def test_a_silent_server_times_out() -> None:
     async with udp_server(lambda asked: []) as port:
         failed = await failure(port, timeout_s=0.2)

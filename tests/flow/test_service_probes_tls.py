@@ -80,6 +80,16 @@ async def test_the_name_asked_for_is_what_the_certificate_must_be_for(authority:
     assert failed.result.subject == "localhost", "it is read all the same"
 
 
+async def test_a_dot_at_the_names_end_is_the_roots_and_in_no_certificate(authority: Authority, good: Path) -> None:
+    context, asked = server(good), []
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    async with tcp_server(silent, tls=context) as port, nothing_left():
+        assert (await shake(port, ca=str(authority.pem), server_name="localhost.")).verified
+    assert asked == ["localhost"]
+    async with tcp_server(silent, tls=server(good)) as port:
+        assert (await failure(port, ca=str(authority.pem), server_name="other.example.")).result.problem == "wrong_host"
+
+
 BAD = {
     "expired": {"start": "20200101000000Z", "end": "20210101000000Z"},
     "not_yet_valid": {"start": "20440101000000Z", "end": "20450101000000Z"},

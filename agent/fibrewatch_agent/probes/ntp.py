@@ -18,7 +18,8 @@ async def ntp(params: Params, box: Box) -> Result:
     """Asks the server once: it may answer a second question soon after with RATE.
 
     Raises:
-        ProbeError: As `Findings.within`; denied and busy for a kiss-o'-death, protocol for times that can't be.
+        ProbeError: As `Findings.within`; denied and busy for a kiss-o'-death, protocol for a stratum or times
+            that can't be.
     """
     findings = Findings(Result)
     async with findings.within(params.timeout_s):
@@ -33,12 +34,19 @@ async def ntp(params: Params, box: Box) -> Result:
             return False
 
         reply = await datagram.ask(to, ntp_message.request(cookie), fits)
-        packet = ntp_message.decode(reply.data)
+        packet = _packet(reply.data)
         findings.note(**_said(packet), stamps=reply.stamps)
         if packet.kiss in _REFUSALS:
             raise ProbeError(_REFUSALS[packet.kiss], f"{to} sent a kiss-o'-death: {packet.kiss}")
         findings.note(**_measured(packet, reply, box))
     return findings.result()
+
+
+def _packet(data: bytes) -> Packet:
+    try:
+        return ntp_message.decode(data)
+    except PacketError as e:
+        raise ProbeError("protocol", str(e)) from e
 
 
 def _said(packet: Packet) -> dict[str, object]:
