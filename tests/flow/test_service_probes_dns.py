@@ -292,6 +292,62 @@ async def test_the_systems_resolvers_are_asked_in_turn(resolv_conf: Path) -> Non
     assert caught.value.error == "refused"
 
 
+def _named(resolv_conf: Path, *addresses: str) -> None:
+    resolv_conf.write_text("".join(f"nameserver {address}\n" for address in addresses))
+
+
+async def test_the_third_resolver_is_asked_in_the_first_round(resolv_conf: Path) -> None:
+    _named(resolv_conf, "127.0.0.1", "127.0.0.2", "127.0.0.3")
+    heard: list[bytes] = []
+
+    def silent(asked: bytes) -> list[bytes]:
+        heard.append(asked)
+        return []
+
+    async with (
+        udp_server(silent) as port,
+        udp_server(silent, host="127.0.0.2", port=port),
+        udp_server(says(A), host="127.0.0.3", port=port),
+        nothing_left(),
+    ):
+        result = await dns(Params(port=port, timeout_s=3.0), box("www.example.fr"))
+        assert (result.resolver, result.attempts, len(heard)) == ("127.0.0.3", 3, 2)
+        once = await dns(Params(port=port, timeout_s=3.0, attempts=1), box("www.example.fr"))
+    assert (once.resolver, once.attempts, len(heard)) == ("127.0.0.3", 3, 4)
+
+
+async def test_all_resolvers_are_asked_in_each_round_within_the_deadline(resolv_conf: Path) -> None:
+    _named(resolv_conf, "127.0.0.1", "127.0.0.2", "127.0.0.3")
+    heard: list[str] = []
+
+    def silent(name: str) -> Callable[[bytes], list[bytes]]:
+        return lambda _: heard.append(name) or []
+
+    async with (
+        udp_server(silent("a")) as port,
+        udp_server(silent("b"), host="127.0.0.2", port=port),
+        udp_server(silent("c"), host="127.0.0.3", port=port),
+    ):
+        with pytest.raises(ProbeError) as caught:
+            await dns(Params(port=port, timeout_s=1.2), box("www.example.fr"))
+    assert (caught.value.error, heard) == ("timeout", [*"abcabc"])
+
+
+async def test_what_a_refusal_leaves_of_the_time_is_the_others(resolv_conf: Path) -> None:
+    """Two refuse at once; the third needs more than a sixth of the time."""
+    _named(resolv_conf, "::1", "127.0.0.2", "127.0.0.1")
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        await asyncio.sleep(1.15)
+        writer.write(framed(answer(asked, A)))
+        await writer.drain()
+
+    async with tcp_server(late) as port, nothing_left():
+        result = await dns(Params(port=port, transport="tcp", timeout_s=6.0), box("www.example.fr"))
+    assert (result.resolver, result.attempts) == ("127.0.0.1", 3)
+
+
 async def test_a_family_without_a_resolver_is_unreachable(resolv_conf: Path) -> None:
     resolv_conf.write_text("nameserver 127.0.0.1\n")
     with pytest.raises(ProbeError, match="no resolver of IPv6") as caught:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import ipaddress
-import itertools
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -42,11 +41,11 @@ async def dns(params: Params, box: Box) -> Result:
         ProbeError: As `Findings.within`; for an answer's code name_not_found (NXDOMAIN), denied (REFUSED) or
             protocol; protocol as well when what is expected is not among the answers.
     """
-    findings = Findings(Result)
+    findings, end = Findings(Result), time.monotonic() + params.timeout_s
     async with findings.within(params.timeout_s):
         task = await _task(params, box, findings)
         began = time.monotonic()
-        answered = await _answered(params, box, task, findings)
+        answered = await _answered(params, box, task, end, findings)
         answer = _read(answered)
         findings.note(lookup_time=time.monotonic() - began, **_figures(answer, answered))
         if task.name_is_target:
@@ -94,20 +93,22 @@ def system_resolvers(text: str) -> tuple[str, ...]:
     return tuple(found[:_MOST_RESOLVERS]) or ("127.0.0.1",)
 
 
-async def _answered(params: Params, box: Box, task: _Task, findings: Findings[Result]) -> Answered:
-    """Asks the resolvers in turn; the last attempt has all the time that is left."""
+async def _answered(params: Params, box: Box, task: _Task, end: float, findings: Findings[Result]) -> Answered:
+    """Asks each of the resolvers in every round, as the C library; a question has its share of the time left."""
 
     async def attempt(number: int, resolver: str) -> Answered:
         findings.note(attempts=number, resolver=resolver)
         box.used_family = family_of(resolver)
         return await _attempt(params, task.question, Endpoint(resolver, params.port, box.interface), findings)
 
-    *turns, last = itertools.islice(itertools.cycle(task.resolvers), params.attempts)
+    *turns, last = task.resolvers * params.attempts
+    questions = len(turns) + 1
     for number, resolver in enumerate(turns, 1):
+        share_s = (end - time.monotonic()) / (questions - number + 1)
         with contextlib.suppress(OSError):  # a timeout is one as well
-            async with asyncio.timeout(params.timeout_s / params.attempts):
+            async with asyncio.timeout(share_s):
                 return await attempt(number, resolver)
-    return await attempt(params.attempts, last)
+    return await attempt(questions, last)
 
 
 async def _attempt(params: Params, question: Question, to: Endpoint, findings: Findings[Result]) -> Answered:
@@ -166,7 +167,10 @@ def _is_numeric(address: str) -> bool:
 
 
 def traffic(params: Params, way: Way) -> Amount:
-    """A question, and an answer of two addresses, or of the root's servers with theirs."""
+    """A question, and an answer of two addresses, or of the root's servers with theirs.
+
+    A resolver that is silent costs another question each time, up to `attempts` for each of the system's.
+    """
     name = params.name or way.name or ""
     question = 12 + len(name) + (2 if name else 1) + 4 + (11 if params.udp_size else 0)
     answer = question + (32 if name else 480)

@@ -45,7 +45,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         resolver: A numeric address or a name; instead of the system's.
         tcp_on_truncation: A truncated answer is asked for again over TCP, as clients do.
         timeout_s: For the whole run.
-        attempts: Questions at most, each with an equal part of the timeout; the system's resolvers take turns.
+        attempts: Rounds at most; in each every resolver is asked, of the system's the first three. A question waits
+            for its equal share of the time that is left.
         recursion: Ask the resolver to find out, not only to tell what it knows (RD).
         udp_size: Largest answer over UDP that is asked for by EDNS, bytes; 0 asks without EDNS, for 512.
         expect: An address, or a network, one of which must be among the answers.
