@@ -12,7 +12,7 @@ import itertools
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
@@ -137,10 +137,11 @@ class Flow(PacketChannel[Probe]):
         probe = self._probe_of(notice.data)
         if probe is None or probe.answer is not None:
             return
-        answer, word = _meaning(self.family, notice, self.target)
+        answer, word = _meaning(self.family, notice)
         if answer is not None:
             probe.answer, probe.error, probe.by = answer, word, notice.offender
             probe.mtu = notice.info if answer == "too_big" else None
+            tell_rejections([*self.probes, probe])
             self._settle(probe, notice.received_ns)
 
     def _received(self, data: bytes, control: stamps.ControlMessages, source: Any) -> None:
@@ -171,7 +172,22 @@ class Flow(PacketChannel[Probe]):
         return next(iter(self._open.values())) if len(self._open) == 1 else None
 
 
-def _meaning(family: Family, notice: IcmpError, target: str) -> tuple[Answer | None, Any]:
+def tell_rejections(probes: Sequence[Probe]) -> None:
+    """Corrects what seemed to have reached the target and was rejected by a router on the way.
+
+    Port unreachable from whatever address is of the target's host (RFC 1122 §3.2.2.1): it may have several. A firewall
+    that forwards says the same words in its own name; but that one has said before that a lesser hop limit ended there.
+    """
+    routers: dict[str, int] = {}
+    for probe in probes:
+        if probe.answer == "hop" and probe.by and probe.by != probe.address:
+            routers[probe.by] = min(probe.ttl, routers.get(probe.by, probe.ttl))
+    for probe in probes:
+        if probe.answer == "reached" and probe.by in routers and probe.ttl > routers[probe.by]:
+            probe.answer, probe.error = "stop", "refused"
+
+
+def _meaning(family: Family, notice: IcmpError) -> tuple[Answer | None, Any]:
     """What an ICMP error says, with the word of the fixed list for one that ends the way."""
     said = (notice.kind, notice.code)
     if said == _EXCEEDED[family]:
@@ -179,8 +195,7 @@ def _meaning(family: Family, notice: IcmpError, target: str) -> tuple[Answer | N
     if said == _TOO_BIG[family]:
         return "too_big", None
     if said == _PORT[family]:
-        # a firewall on the way that rejects says the same words in its own name
-        return ("reached", None) if notice.offender in (target, None) else ("stop", "refused")
+        return "reached", None
     word = error_word(family, notice.kind, notice.code)
     return ("stop", word) if word else (None, None)
 

@@ -116,6 +116,20 @@ def test_a_firewall_on_the_way_is_told_from_the_target(chain: Chain, family: int
 
 
 @FAMILIES
+def test_a_target_that_answers_from_another_of_its_addresses_is_reached(chain: Chain, family: int) -> None:
+    """A virtual address in front of a host that says who it is itself."""
+    virtual = "192.0.2.200" if family == 4 else "2001:db8::200"
+    protocol = "ip" if family == 4 else "ip6"
+    chain.far.run("nft", "add table inet t")
+    chain.far.run("nft", "add chain inet t p { type filter hook prerouting priority raw; }")
+    chain.far.run("nft", f"add rule inet t p {protocol} daddr {virtual} {protocol} daddr set {chain.target(family)}")
+    said = once(chain.box, "path", virtual, params=QUICK | {"flows": 2})
+    assert (said["error"], said["result"]["hops"], said["result"]["reached_ratio"]) == (None, 4, 1.0)
+    assert ways(said) == [chain.way(family)] * 2, "the address that answered is the last hop's"
+    assert said["result"]["rtt_p50"] > 0
+
+
+@FAMILIES
 @pytest.mark.parametrize(("kind", "error"), [("prohibit", "denied"), ("unreachable", "unreachable")])
 def test_the_boxs_own_routes_and_firewall_are_told(chain: Chain, family: int, kind: str, error: str) -> None:
     forbidden = "192.0.2.1" if family == 4 else "2001:db8::1"

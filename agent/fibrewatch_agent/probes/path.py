@@ -19,7 +19,7 @@ from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.icmp_socket import interface_index
-from fibrewatch_agent.path_flow import SMALL, Flow, Probe, opened_flow, source_ports
+from fibrewatch_agent.path_flow import SMALL, Flow, Probe, opened_flow, source_ports, tell_rejections
 from fibrewatch_agent.path_history import History, Known
 from fibrewatch_agent.path_mtu import MtuSearch
 from fibrewatch_agent.path_names import Name, Names
@@ -103,6 +103,7 @@ class _Run:
             trace.singly = self.first.singly
         await _together(trace.explore(self.first.length) for trace in self._others)
         await self._fill_in()
+        tell_rejections([probe for trace in self.traces for probe in trace.probes])  # what only another flow has heard
 
     async def _fill_in(self) -> None:
         """Asks again for what one flow has not heard and another has: a router that was out of answers."""
