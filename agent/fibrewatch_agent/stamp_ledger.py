@@ -48,11 +48,12 @@ class Ledger:
     """The replies of one session in the order of their arrival, duplicates included.
 
     Attributes:
-        stateful: The reflector was seen to count by itself; one that repeats the sender's number tells no directions.
+        stateful: Whether the reflector counts by itself; None while it did not show. Equal numbers prove nothing: where
+            all that came was counted, a reflector that counts has the sender's numbers too.
     """
 
     def __init__(self) -> None:
-        self.stateful = False
+        self.stateful: bool | None = None
         self._lives: list[list[Heard]] = [[]]
         self._whole = True  # no reply of the first life was forgotten yet
         self._numbers: dict[int, int] = {}
@@ -69,7 +70,13 @@ class Ledger:
         life.append(Heard(sender, reflector))
         self._numbers[reflector] = sender
         self._newest = Heard(max(self._newest.sender, sender), max(self._newest.reflector, reflector))
-        self.stateful |= sender != reflector
+        if sender != reflector:
+            self.stateful = True
+
+    def repeats(self) -> None:
+        """A packet that reached the reflector twice got one number both times: nobody counts there."""
+        if self.stateful is None:
+            self.stateful = False
 
     def _restarted(self, sender: int, reflector: int) -> bool:
         fell = reflector <= self._newest.reflector - _FAR or self._numbers.get(reflector, sender) != sender
@@ -84,7 +91,7 @@ class Ledger:
         self._numbers = {heard.reflector: heard.sender for heard in kept[-1]}
 
     def directions(self, numbers: Sequence[int], unanswered: Set[int]) -> Directions | None:
-        """What became of the packets with these numbers; None when the reflector does not count by itself.
+        """What became of the packets with these numbers; None unless the reflector is known to count by itself.
 
         Args:
             unanswered: Those of them to which no reply came at all.

@@ -43,6 +43,7 @@ class StampPacket(Packet):
         reply: The first.
         there_ns, away_ns: T2 and T3; T3 is the true send time once the reflector has told it.
         followed: It has.
+        dscp_there, dscp_away: Of the packet when it came to the reflector, and of the reply when it left, by its word.
     """
 
     sent_field: int = 0
@@ -54,6 +55,7 @@ class StampPacket(Packet):
     away_ns: int = 0
     followed: bool = False
     dscp_there: int | None = None
+    dscp_away: int | None = None
     dscp_back: int | None = None
     ttl_back: int | None = None
 
@@ -233,6 +235,8 @@ class StampSession:
         self.ledger.note(packet.number, reply.number)
         if packet.reply is None:
             self._first(packet, reply, tlvs)
+        elif reply.number == packet.reply.number and reply.received != packet.reply.received:
+            self.ledger.repeats()
         return packet
 
     def _first(self, packet: StampPacket, reply: Reply, tlvs: Mapping[int, bytes]) -> None:
@@ -242,7 +246,8 @@ class StampSession:
         packet.away_ns = stamp_packets.unix_ns(reply.sent, packet.there_ns, ptp=ptp)
         self._by_reply[reply.number] = packet
         said = stamp_tlvs.marks(tlvs.get(stamp_tlvs.CLASS_OF_SERVICE, b""))
-        packet.dscp_there = said.dscp if said else None
+        if said is not None:  # who does not use the code point asked for replies with what came (RFC 8972 §4.4)
+            packet.dscp_there, packet.dscp_away = said.dscp, said.dscp if said.refused else self.flow.dscp
 
     def _follow(self, reply: Reply, tlvs: Mapping[int, bytes]) -> None:
         """Corrects an earlier reply's T3 by what this one says of it."""

@@ -95,7 +95,7 @@ def summarise(window: Window, ledger: Ledger, *, dscp: int, authenticated: bool)
         ipdv_p95=_ipdv(rtts, 0.95),
         pdv_p99=_pdv(rtts),
         **_one_way(window, min(good, default=None)),
-        **_headers(packets),
+        **_headers(packets, dscp),
         dscp_sent=dscp,
         follow_ups=sum(packet.followed for packet in packets),
         rtt=_histogram(good),
@@ -145,13 +145,16 @@ def _directions(packets: Sequence[StampPacket], ledger: Ledger) -> dict[str, Any
     }
 
 
-def _headers(packets: Sequence[StampPacket]) -> dict[str, Any]:
+def _headers(packets: Sequence[StampPacket], dscp: int) -> dict[str, Any]:
     """As of the last reply; the least TTL is of the longest path taken."""
     answered = [packet for packet in packets if packet.reply is not None]
     ttls = [packet.reply.ttl for packet in answered if packet.reply is not None and packet.reply.ttl]
+    last = answered[-1] if answered else None
+    tested = last is not None and last.dscp_away is not None and (last.dscp_away > 0 or dscp == 0)
     return {
-        "dscp_forward": answered[-1].dscp_there if answered else None,
-        "dscp_backward": answered[-1].dscp_back if answered else None,
+        "dscp_forward": last.dscp_there if last else None,
+        "dscp_reflected": last.dscp_away if last else None,
+        "dscp_backward": last.dscp_back if last and tested else None,
         "ttl_forward": min(ttls, default=None),
         "ttl_backward": min((packet.ttl_back for packet in answered if packet.ttl_back), default=None),
     }

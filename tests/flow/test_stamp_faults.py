@@ -131,15 +131,25 @@ def test_a_reflector_started_anew_is_neither_loss_nor_confusion(line: Line) -> N
 def test_a_code_point_that_is_taken_away_is_seen_where(line: Line) -> None:
     line.reflect()
     (said,) = windows(start(line, params={"dscp": 46}))
-    marks = ("dscp_sent", "dscp_forward", "dscp_backward")
-    assert [said["result"][name] for name in marks] == [46, 46, 46]
+    marks = ("dscp_sent", "dscp_forward", "dscp_reflected", "dscp_backward")
+    assert [said["result"][name] for name in marks] == [46, 46, 46, 46]
     line.rule(line.near, "input", f"{BACKWARD} ip dscp set 8")
     (said,) = windows(start(line, params={"dscp": 46}))
-    assert [said["result"][name] for name in marks] == [46, 46, 8]
+    assert [said["result"][name] for name in marks] == [46, 46, 46, 8]
     line.rule(line.near, "output", f"{FORWARD} ip dscp set 10")
     (said,) = windows(start(line, params={"dscp": 46}))
-    assert [said["result"][name] for name in marks] == [46, 10, 8]
+    assert [said["result"][name] for name in marks] == [46, 10, 10, 8]
     assert (said["result"]["ttl_forward"], said["result"]["ttl_backward"]) == (255, 255)
+
+
+def test_a_way_there_that_bleaches_leaves_the_way_back_untested(line: Line) -> None:
+    """The reply leaves with 0, so that it comes back with 0 says nothing of a way that may leave EF alone."""
+    line.reflect()
+    line.rule(line.near, "output", f"{FORWARD} ip dscp set 0")
+    (said,) = windows(start(line, params={"dscp": 46}))
+    result = said["result"]
+    assert (result["dscp_sent"], result["dscp_forward"], result["dscp_reflected"]) == (46, 0, 0)
+    assert result.get("dscp_backward") is None
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -76,7 +76,7 @@ LAYOUTS: dict[str, Callable[[bytes], bytes]] = {
 async def test_replies_of_every_layout_are_read(layout: str) -> None:
     async with udp_server(lambda data: [LAYOUTS[layout](data)]) as port:
         result = await run(port, interval="40 ms", window_s=0.25)
-    assert (result.lost, result.stateful) == (0, False)
+    assert (result.lost, result.stateful) == (0, None)
     assert 0 < result.rtt_p50 < HELD_S / 2  # what the peer took itself is not the line's
     assert result.ttl_forward == (None if "38" in layout or "40" in layout else 0xC8)
     assert (result.dscp_forward, result.follow_ups, result.lost_forward) == (None, 0, None)
@@ -109,6 +109,37 @@ async def test_a_stateful_peer_that_counts_its_replies_shows_directions() -> Non
     assert result.lost_forward > 0
     assert result.lost_backward > 0
     assert result.lost_undetermined == 0
+
+
+async def test_a_stateful_peer_is_unknown_until_the_first_loss_on_the_way_there() -> None:
+    """Without follow-up telemetry, and with losses on the way back alone, it looks like one that repeats numbers."""
+
+    def peer_losing(there: int, back: int) -> Callable[[bytes], list[bytes]]:
+        count = iter(range(10_000))
+
+        def answer(data: bytes) -> list[bytes]:
+            number = int.from_bytes(data[:4], "big")
+            if number % 4 == there:
+                return []
+            reply = peer(data, number=next(count))
+            return [] if number % 4 == back else [reply]
+
+        return answer
+
+    async with udp_server(peer_losing(there=-1, back=1)) as port:
+        unknown = await run(port, interval="40 ms")
+    assert unknown.lost > 0
+    assert (unknown.stateful, unknown.lost_forward, unknown.lost_backward) == (None, None, None)
+    async with udp_server(peer_losing(there=2, back=1)) as port:
+        known = await run(port, interval="40 ms")
+    assert known.stateful is True
+    assert (known.lost_forward > 0, known.lost_backward > 0) == (True, True)
+
+
+async def test_a_peer_with_one_number_for_two_arrivals_is_stateless() -> None:
+    async with udp_server(lambda data: [peer(data), peer(data)]) as port:
+        result = await run(port, interval="80 ms")
+    assert (result.lost, result.stateful, result.duplicates_forward) == (0, False, None)
 
 
 @pytest.mark.parametrize("keyed", [True, False])

@@ -47,6 +47,7 @@ STAMP = Golden(
         owd_uncertainty=0.000412,
         dscp_sent=46,
         dscp_forward=46,
+        dscp_reflected=46,
         dscp_backward=0,
         ttl_forward=249,
         ttl_backward=250,

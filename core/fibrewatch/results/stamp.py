@@ -44,6 +44,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         stamps: Where the box's own times come from.
+        dscp_backward: To be held against `dscp_reflected`. None where that is untold, or is 0 in place of `dscp_sent`:
+            the way back had nothing to take away.
         stateful: The reflector counts by itself: without that losses have no direction. None: it did not show.
         authenticated: Requests and replies carried an HMAC.
         first_lost_at_s: Seconds after started_at of the first lost packet.
@@ -140,6 +142,9 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     dscp_forward: Annotated[Count | None, Metric("", "Code point that they had when they reached the reflector.")] = (
         None
     )
+    dscp_reflected: Annotated[
+        Count | None, Metric("", "Code point that the replies left with, as the reflector says (RFC 8972).")
+    ] = None
     dscp_backward: Annotated[Count | None, Metric("", "Code point that the replies had when they came back.")] = None
     ttl_forward: Annotated[
         Count | None, Metric("", "TTL left at the reflector, least of the window; 255 were sent.")

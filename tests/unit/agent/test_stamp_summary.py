@@ -30,7 +30,7 @@ def packet(
         made.rtt_s = (made.back_ns - made.sent_wall_ns) / NS
         made.replies, made.stamps, made.followed = 1, "kernel", True
         made.reply = Reply(number, 0, SYNCHRONISED, 9, 0, number, 0, 250, b"")
-        made.dscp_there, made.dscp_back, made.ttl_back = 46, 0, 251
+        made.dscp_there, made.dscp_away, made.dscp_back, made.ttl_back = 46, 46, 0, 251
     for name, value in changes.items():
         setattr(made, name, value)
     return made
@@ -60,7 +60,7 @@ def test_delays_are_those_of_the_line_alone() -> None:
     assert (result.ipdv_p50, result.ipdv_p95) == (0.002, 0.004)
     assert (result.ipdv_forward_p95, result.ipdv_backward_p95) == (0.002, 0.006)
     assert (result.pdv_p99, result.pdv_forward_p99, result.pdv_backward_p99) == (0.006, 0.002, 0.006)
-    assert (result.dscp_sent, result.dscp_forward, result.dscp_backward) == (46, 46, 0)
+    assert (result.dscp_sent, result.dscp_forward, result.dscp_reflected, result.dscp_backward) == (46, 46, 46, 0)
     assert (result.ttl_forward, result.ttl_backward, result.follow_ups) == (250, 251, 3)
     assert (result.owd_forward, result.owd_backward) == (
         sketch.of([0.010, 0.012, 0.010]),
@@ -219,3 +219,14 @@ def test_variation_is_that_of_the_example_of_rfc_5481() -> None:
     result = figures(*(packet(n, delay) for n, delay in enumerate((0.020, 0.010, 0.020, 0.025, 0.020))))
     assert result.pdv_forward_p99 == pytest.approx(0.015)  # Figure 1: PDV 10 0 10 15 10
     assert result.ipdv_forward_p95 == pytest.approx(0.010)  # IPDV -10 10 5 -5
+
+
+@pytest.mark.parametrize(
+    ("away", "back", "expected"),
+    [(46, 46, 46), (46, 0, 0), (10, 8, 8), (0, 0, None), (None, 0, None), (None, 46, None)],
+)
+def test_the_way_back_is_judged_by_what_the_reflector_says_it_sent(
+    away: int | None, back: int, expected: int | None
+) -> None:
+    result = figures(packet(0, dscp_away=away, dscp_back=back))
+    assert (result.dscp_reflected, result.dscp_backward) == (away, expected)
