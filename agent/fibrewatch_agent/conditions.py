@@ -88,7 +88,7 @@ def between(start: Snapshot, end: Snapshot) -> Conditions:
     return Conditions(
         clock_synchronised=synchronised,
         clock_offset_bound_s=_most(start.clock.offset_bound_s, end.clock.offset_bound_s) if synchronised else None,
-        cpu_busy=_cpu_busy(start.cpu, end.cpu),
+        cpu_busy=busy_share(start.cpu, end.cpu),
         temperature_celsius=_most(start.temperature_celsius, end.temperature_celsius),
         throttled=None if flags is None else tuple(sorted(set(flags))),
         link_speed=_least(start.link_speed, end.link_speed),
@@ -104,6 +104,13 @@ def cpu_ticks(proc: Path) -> tuple[int, int] | None:
         return None
     busy = user + nice + system + irq + softirq + steal
     return busy, busy + idle + iowait
+
+
+def busy_share(start: tuple[int, int] | None, end: tuple[int, int] | None) -> float | None:
+    """Share of ticks that were busy; None for a stretch shorter than a tick."""
+    if start is None or end is None or end[1] <= start[1]:
+        return None
+    return min(1.0, max(0.0, (end[0] - start[0]) / (end[1] - start[1])))
 
 
 def temperature(sys: Path) -> float | None:
@@ -195,13 +202,6 @@ def _number(path: Path, base: int = 10) -> int | None:
         return int(_text(path) or "", base)
     except ValueError:
         return None
-
-
-def _cpu_busy(start: tuple[int, int] | None, end: tuple[int, int] | None) -> float | None:
-    """Share of ticks that were busy; None for a stretch shorter than a tick."""
-    if start is None or end is None or end[1] <= start[1]:
-        return None
-    return min(1.0, max(0.0, (end[0] - start[0]) / (end[1] - start[1])))
 
 
 def _most(*values: float | None) -> float | None:

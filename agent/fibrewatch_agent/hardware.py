@@ -4,10 +4,12 @@ Everything is read below two roots, `sys` and `proc`, so that recorded trees can
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+
+from fibrewatch_agent.conditions import busy_share, cpu_ticks
 
 _SOFTIRQ, _TOTAL = 6, slice(0, 8)  # columns of proc(5) /proc/stat after the core's name
 
@@ -17,18 +19,46 @@ class Moment(Struct, frozen=True, kw_only=True):
 
     Attributes:
         cores: Ticks spent on soft interrupts, where packets are handled, and in all, of each core since boot.
+        cpu: Busy ticks and all, of all cores together.
         held_s: How long quotas of our control groups stopped us, summed over cores and groups; None without any.
     """
 
     at: float
     cores: tuple[tuple[int, int], ...] = ()
+    cpu: tuple[int, int] | None = None
     held_s: float | None = None
 
 
 def moment(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Moment:
     """The processors now."""
     held = [seconds for folder in _groups(proc, sys) if (seconds := _held_s(folder)) is not None]
-    return Moment(at=time.monotonic(), cores=tuple(_cores(proc)), held_s=sum(held) if held else None)
+    cores, total = tuple(_cores(proc)), sum(held) if held else None
+    return Moment(at=time.monotonic(), cores=cores, cpu=cpu_ticks(proc), held_s=total)
+
+
+def stretch(moments: Sequence[Moment], flow: tuple[float, float] | None) -> tuple[Moment, Moment] | None:
+    """The first and the last moment of the traffic: within it, or around it where those tell of less than half of it.
+
+    Args:
+        moments: In order.
+        flow: When the traffic began and ended; None: all of the time counts.
+    """
+    if len(moments) < 2:
+        return None
+    if flow is None:
+        return moments[0], moments[-1]
+    begin, end = flow
+    within = [each for each in moments if begin <= each.at <= end]
+    if len(within) > 1 and within[-1].at - within[0].at >= (end - begin) / 2:
+        return within[0], within[-1]
+    early = [each for each in moments if each.at <= begin]
+    late = [each for each in moments if each.at >= end]
+    return (early or moments)[-1 if early else 0], (late or moments)[0 if late else -1]
+
+
+def cpu_share(before: Moment, after: Moment) -> float | None:
+    """Of the time between, for how much of it the cores were busy."""
+    return busy_share(before.cpu, after.cpu)
 
 
 def softirq_share(before: Moment, after: Moment) -> float | None:

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -243,9 +243,8 @@ class Heavy:
         await watch.look_before(self._looked.get(plan.uplink or ""))
         try:
             async with watch.polled():
-                watch.begin = hardware.moment(self.proc, self.sys)
-                yield watch
-                watch.end = hardware.moment(self.proc, self.sys)
+                with watch.timed():
+                    yield watch
                 await watch.look_after()
         finally:
             self.settle(plan, before, now.size if now else 1.0)
@@ -255,14 +254,32 @@ class Heavy:
 class Watch:
     """What was seen around one test."""
 
-    begin: hardware.Moment
-    end: hardware.Moment
-
     def __init__(self, heavy: Heavy, plan: Plan, box: Box) -> None:
         self._heavy, self._plan, self._box = heavy, plan, box
         self._line, self._direction = heavy.line(plan), direction_of(plan)
         self._poll: Poll | None = None
         self._looks: list[Look] = []
+        self._moments: list[hardware.Moment] = []
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Looks at the processors while the block runs, so that a wait for a turn does not count as idle time."""
+        self._note()
+        self._note_again()
+        try:
+            yield
+        finally:
+            self._timer.cancel()
+        self._note()
+
+    def _note_again(self) -> None:
+        """By a timer, since a task would have to be awaited; nothing is noted before the test's turn has come."""
+        if self._box.near.is_set():
+            self._note()
+        self._timer = asyncio.get_running_loop().call_later(_EACH_S, self._note_again)
+
+    def _note(self) -> None:
+        self._moments.append(hardware.moment(self._heavy.proc, self._heavy.sys))
 
     async def look_before(self, known: tuple[float, Look] | None) -> None:
         """Round trips before the test, where there are no counters; one just made is as good."""
@@ -332,6 +349,9 @@ class Watch:
         goodput, others = _goodput(result), self._others()
         if others is not None:
             conditions = replace(conditions, cross_traffic=others.rate)
+        seen = hardware.stretch(self._moments, self._box.flow)
+        if seen is not None and (busy := hardware.cpu_share(*seen)) is not None:
+            conditions = replace(conditions, cpu_busy=busy)
         if goodput is None:
             return result, conditions
         for verdict, reason in judge(self._evidence(goodput, conditions, others)):
@@ -353,15 +373,17 @@ class Watch:
         line, interface = self._line, self._heavy.interface(self._box)
         told = wan.speed_of(self._poll.samples) if self._poll else None
         ceiling = ceilings.load(self._heavy.folder).get(interface or "")
+        seen = hardware.stretch(self._moments, self._box.flow)
         return Evidence(
             goodput=goodput,
             link_speed=conditions.link_speed,
             expected_link=line.expected_link if line else None,
             usb_speed=hardware.usb_speed(interface, self._heavy.sys) if interface else None,
             calibrated=getattr(ceiling, self._direction) if ceiling else None,
+            calibrated_link=ceiling is not None and ceiling.reference != "loopback",
             cpu_busy=conditions.cpu_busy,
-            softirq=hardware.softirq_share(self.begin, self.end),
-            held_back=hardware.held_share(self.begin, self.end),
+            softirq=hardware.softirq_share(*seen) if seen else None,
+            held_back=hardware.held_share(*seen) if seen else None,
             throttled=conditions.throttled,
             cross_traffic=others.rate - wan.OWN_TOLERANCE * others.own if others else None,
             tenants_above=tenants.tolerated(line, self._direction, told) if line else None,

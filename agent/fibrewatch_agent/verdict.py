@@ -54,6 +54,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         expected_link: What it has to be by the config.
         usb_speed: Of the bus that the interface hangs on; None when it is on none.
         calibrated: Goodput that the box itself was found to reach in this direction.
+        calibrated_link: That was by way of the interface; over loopback it says nothing of the adapter and its bus.
         cpu_busy: Share of all cores.
         softirq: Share of the time that the busiest core spent on packets.
         held_back: Share of the time that a CPU quota stopped our processes.
@@ -67,6 +68,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     expected_link: float | None = None
     usb_speed: float | None = None
     calibrated: float | None = None
+    calibrated_link: bool = False
     cpu_busy: float | None = None
     softirq: float | None = None
     held_back: float | None = None
@@ -95,7 +97,8 @@ def _by_the_link(seen: Evidence) -> Iterator[tuple[Verdict, str]]:
     if at_least(seen.goodput, seen.link_speed, AT_CEILING * GOODPUT_CEILING):
         yield "censored", "interface_ceiling"
     on_usb2 = seen.usb_speed is not None and seen.usb_speed <= USB2
-    if on_usb2 and seen.calibrated is None and at_least(seen.goodput, seen.usb_speed, USB2_USABLE):
+    measured = seen.calibrated is not None and seen.calibrated_link
+    if on_usb2 and not measured and at_least(seen.goodput, seen.usb_speed, USB2_USABLE):
         yield "censored", "usb2_interface"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fibrewatch_agent.hardware import Moment, held_share, moment, softirq_share, usb_speed
+from fibrewatch_agent.hardware import Moment, cpu_share, held_share, moment, softirq_share, stretch, usb_speed
 
 GROUP = "/system.slice/fibrewatch-agent.service"
 
@@ -81,3 +81,26 @@ def test_shares_are_of_the_time_between() -> None:
     assert held_share(before, after) == pytest.approx(0.3)
     assert softirq_share(before, before) is None
     assert held_share(before, Moment(at=20.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("flow", "expected"),
+    [
+        (None, (0, 30)),
+        ((20.0, 23.1), (20, 23)),  # a wait before and a report after are none of it
+        ((20.1, 20.4), (20, 21)),  # shorter than the moments lie apart: around it
+        ((29.5, 31.0), (29, 30)),
+    ],
+)
+def test_the_processors_are_judged_by_the_time_of_the_traffic(
+    flow: tuple[float, float] | None, expected: tuple[int, int]
+) -> None:
+    moments = [Moment(at=float(at), cpu=(at if at > 20 else 0, at)) for at in range(31)]
+    seen = stretch(moments, flow)
+    assert seen is not None
+    assert (seen[0].at, seen[1].at) == expected
+
+
+def test_one_moment_is_no_stretch() -> None:
+    assert stretch([Moment(at=1.0)], (0.0, 2.0)) is None
+    assert cpu_share(Moment(at=1.0, cpu=(10, 100)), Moment(at=2.0, cpu=(60, 200))) == 0.5

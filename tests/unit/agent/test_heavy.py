@@ -10,12 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from fibrewatch import wire
+from fibrewatch.measurement import Conditions
 from fibrewatch.results import PROBES, throughput
 from fibrewatch.results import calibration as calibrated
 from fibrewatch_agent import ceilings
-from fibrewatch_agent.box import Box
+from fibrewatch_agent.box import Box, flowing
 from fibrewatch_agent.config import Plan, load_config
 from fibrewatch_agent.heavy import Heavy
+from fibrewatch_agent.icmp import IcmpSockets
 from fibrewatch_agent.line_config import LineConfig
 from fibrewatch_agent.line_keeper import LineKeeper
 from fibrewatch_agent.quiet_hours import Hours
@@ -208,3 +210,43 @@ def test_news_at_every_minute_keep_no_box_from_being_calibrated(
         assert ceilings.load(tmp_path)["wwan0"].down == 1e8
 
     run(scenario())
+
+
+class Processors:
+    """Two cores' ticks, as /proc/stat shows them."""
+
+    def __init__(self, proc: Path) -> None:
+        self._file, self._softirq, self._idle = proc / "stat", 0, [0, 0]
+        proc.mkdir(exist_ok=True)
+        self.spend(0, 0)
+
+    def spend(self, softirq: int, idle: int) -> None:
+        """The first core on packets, then both on nothing."""
+        self._softirq, self._idle = self._softirq + softirq, [self._idle[0] + idle, self._idle[1] + softirq + idle]
+        lines = [f"cpu 0 0 0 {sum(self._idle)} 0 0 {self._softirq} 0 0 0"]
+        lines += [f"cpu{i} 0 0 0 {self._idle[i]} 0 0 {self._softirq * (i == 0)} 0 0 0" for i in (0, 1)]
+        self._file.write_text("\n".join(lines) + "\n")
+
+
+def test_a_core_that_only_packets_kept_busy_shows_however_long_the_test_waited(tmp_path: Path) -> None:
+    processors = Processors(tmp_path / "proc")
+    test = Plan(test="down", probe=PROBES["throughput"], params=throughput.Params(direction="down"), every_s=HOUR_S)
+    box = Box(agent="paris/cargo/box-01", test="down", icmp=IcmpSockets())
+
+    async def scenario() -> Conditions:
+        async with Heavy(proc=tmp_path / "proc", sys=tmp_path).around(test, box) as watch:
+            processors.spend(0, 2000)  # the responder's queue
+            box.near.set()
+            await asyncio.sleep(0.3)
+            processors.spend(0, 200)
+            with flowing(box):
+                for _ in range(20):
+                    processors.spend(10, 0)
+                    await asyncio.sleep(0.05)
+            processors.spend(0, 500)
+        result = throughput.Result(direction="down", streams=1, goodput=1e7)
+        return watch.conclude(result, Conditions(cpu_busy=0.04))[1]
+
+    conditions = asyncio.run(scenario())
+    assert (box.verdict, box.reasons) == ("censored", ["cpu_saturated"])
+    assert conditions.cpu_busy == pytest.approx(0.5)

@@ -71,8 +71,12 @@ def test_a_saturated_end_makes_the_goodput_a_bound(local: float, remote: float) 
         ({"goodput": 30e6, "usb_speed": 60e6}, [("censored", "usb2_interface")]),
         ({"goodput": 10e6, "usb_speed": 60e6}, []),  # a line of 80 Mbit/s on a bus that takes twice as much
         ({"goodput": 100e6, "usb_speed": 625e6}, []),  # USB 3
-        ({"goodput": 30e6, "usb_speed": 60e6, "calibrated": 38e6}, []),  # measured is better than known in general
-        ({"goodput": 37e6, "usb_speed": 60e6, "calibrated": 38e6}, [("censored", "calibrated_ceiling")]),
+        ({"goodput": 30e6, "usb_speed": 60e6, "calibrated": 38e6, "calibrated_link": True}, []),  # measured is better
+        ({"goodput": 28e6, "usb_speed": 60e6, "calibrated": 300e6}, [("censored", "usb2_interface")]),  # over loopback
+        (
+            {"goodput": 37e6, "usb_speed": 60e6, "calibrated": 38e6, "calibrated_link": True},
+            [("censored", "calibrated_ceiling")],
+        ),
         ({"goodput": 95e6, "calibrated": 100e6}, [("censored", "calibrated_ceiling")]),
         ({"goodput": 94e6, "calibrated": 100e6}, []),
         ({"cross_traffic": 5e6, "tenants_above": 6e6}, []),
