@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from fibrewatch.results.calibration import Result
+from fibrewatch_agent.conditions import route_interface
 from fibrewatch_agent.line_config import LineConfig
 from fibrewatch_agent.line_state import write
 from fibrewatch_agent.verdict import AT_CALIBRATED, GOODPUT_CEILING
@@ -51,13 +52,17 @@ def due(known: Mapping[str, Ceiling], interface: str, now: float) -> bool:
     return one is None or not 0 <= now - one.at < MONTH_S
 
 
-def never_proved(uplinks: Mapping[str, LineConfig], known: Mapping[str, Ceiling]) -> Iterator[tuple[str, str]]:
+def never_proved(
+    uplinks: Mapping[str, LineConfig], known: Mapping[str, Ceiling], proc: Path = Path("/proc")
+) -> Iterator[tuple[str, str]]:
     """Places of contracted rates that this box could never show, and why.
 
+    An uplink that names no interface has the default route's, as when it is calibrated.
     A rate is that of a line; of it, 0.9415 can be TCP payload. What reaches 95 % of the ceiling is a bound only.
     """
     for name, line in uplinks.items():
-        ceiling = known.get(line.interface or "")
+        interface = line.interface or route_interface(proc, None)
+        ceiling = known.get(interface or "")
         for direction in ("down", "up"):
             rate, most = line.rate(direction), getattr(ceiling, direction, None)
             if ceiling is None or rate is None or most is None or AT_CALIBRATED * GOODPUT_CEILING * rate <= most:
@@ -66,5 +71,5 @@ def never_proved(uplinks: Mapping[str, LineConfig], known: Mapping[str, Ceiling]
             yield (
                 f"uplinks.{name}.rate_{direction}",
                 f"{rate * 8 / 1e6:g} Mbit/s could never be proved: this box reaches {most * 8 / 1e6:.0f} Mbit/s of "
-                f"payload on {line.interface} (calibrated {day} against {ceiling.reference})",
+                f"payload on {interface} (calibrated {day} against {ceiling.reference})",
             )

@@ -4,7 +4,10 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 from fibrewatch_agent.responder import openapi
 from tests.support.slots import Responder
@@ -53,6 +56,38 @@ def test_bytes_that_no_client_would_send_are_refused(tmp_path: Path) -> None:
                 connection.sendall(raw.replace(b"%b", known).replace(b"%%", b"%"))
                 assert connection.recv(4096).split()[1] == b"%d" % status, raw[:80]
         assert "Traceback" not in responder.log()
+
+
+@pytest.mark.parametrize("packing", ["gzip", "deflate", "br", "zstd", "x, y", ""])
+def test_packed_body_is_refused_with_a_reason(tmp_path: Path, packing: str) -> None:
+    head = f"Content-Encoding: {packing}\r\nContent-Length: 10\r\n".encode()
+    with Responder(tmp_path) as responder:
+        status, problem = _posted(responder, head, b"not-gzip!!")
+        assert (status, problem["error"]) == (415, "encoding")
+        assert "Traceback" not in responder.log()
+
+
+def test_body_that_breaks_in_the_middle_is_refused_with_a_reason(tmp_path: Path) -> None:
+    with Responder(tmp_path) as responder:
+        status, problem = _posted(responder, b"Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n", b"zz\r\n\r\n")
+        assert (status, problem["error"]) == (400, "malformed")
+        assert "Traceback" not in responder.log()
+
+
+def _posted(responder: Responder, head: bytes, *parts: bytes) -> tuple[int, dict[str, str]]:
+    """The answer to a question of the box whose body comes in these parts."""
+    token = responder.control().token
+    assert token
+    with socket.create_connection(("127.0.0.1", responder.port), timeout=30) as connection:
+        connection.sendall(
+            b"POST /v1/slots HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token.read_bytes() + b"\r\n"
+        )
+        connection.sendall(head + b"\r\n")
+        for part in parts:
+            time.sleep(0.2)  # so that it is read by itself
+            connection.sendall(part)
+        answer = connection.recv(4096)
+    return int(answer.split()[1]), json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
 def test_document_is_the_one_in_docs() -> None:

@@ -29,6 +29,7 @@ _LARGEST_BODY = 16 * 1024
 _KEEPALIVE_S = 10.0
 _ASK_AGAIN_S = 1.0
 _COMES_UP_S = 15.0
+_BODY_S = 5.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,6 +63,7 @@ async def _listening(api: "Control", config: ControlConfig, settings: ssl.SSLCon
         logger=_server_log(),
         handler_cancellation=True,  # a box that went away holds no place and gets no slot
         keepalive_timeout=_KEEPALIVE_S,
+        auto_decompress=False,  # bodies are short: a packed one is refused unread
         shutdown_timeout=0.5,
     )
     await runner.setup()
@@ -128,6 +130,7 @@ class Control:
 
     def __init__(self, config: ControlConfig, keeper: Keeper, tokens: Tokens | None) -> None:
         self._config, self._keeper, self._tokens = config, keeper, tokens
+        self._complaint = ""
 
     def application(self) -> web.Application:
         """Routes and error handling."""
@@ -231,7 +234,7 @@ class Control:
 
     async def _wish(self, request: web.Request) -> Wish:
         try:
-            wish = msgspec.json.decode(await request.read(), type=Wish)
+            wish = msgspec.json.decode(await _body(request), type=Wish)
         except msgspec.ValidationError as e:
             raise _AnswerError(422, "invalid", str(e)) from e
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
@@ -258,8 +261,34 @@ class Control:
         try:
             self._tokens.refresh()
         except ConfigError as e:
-            log.warning("the tokens read before stay in force: %s", e)
+            self._complain(str(e))
+        else:
+            self._complaint = ""
         return self._tokens.box(token.strip())
+
+    def _complain(self, problem: str) -> None:
+        """Once: every question tries the file again."""
+        if problem != self._complaint:
+            log.error("no token is good until the file of tokens can be read: %s", problem)
+        self._complaint = problem
+
+
+async def _body(request: web.Request) -> bytes:
+    """The whole of it, as it is.
+
+    Raises:
+        _AnswerError: It is packed, or breaks off.
+    """
+    packing = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if packing != "identity":
+        raise _AnswerError(415, "encoding", f"Content-Encoding {packing[:40]!r}: send it as it is")
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await request.read()
+    except TimeoutError as e:  # a chunk of another form is answered by the library with silence
+        raise _AnswerError(400, "malformed", f"no whole body within {_BODY_S:g} s") from e
+    except (web.RequestPayloadError, HttpProcessingError) as e:
+        raise _AnswerError(400, "malformed", f"the body can't be read: {e}") from e
 
 
 async def _set(event: asyncio.Event, within_s: float) -> None:

@@ -42,24 +42,28 @@ class Tokens:
         """
         self._path = path
         self._boxes: dict[str, bytes] = {}
-        self._version: tuple[int, int] | None = None
+        self._version: tuple[int, ...] | None = None
         self.refresh()
 
     def refresh(self) -> None:
-        """Reads the file if it is another one than the last time; a bad one leaves the old tokens in force.
+        """Reads the file if it is another one than the last time.
+
+        One that can't be read lets nobody in, and is tried again each time: who was taken off it can't be known.
 
         Raises:
             ConfigError: As said.
         """
         try:
             found = self._path.stat()
-            if (version := (found.st_mtime_ns, found.st_ino)) == self._version:
+            version = found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+            if version == self._version:
                 return
-            self._version = version
-            text = self._path.read_text("utf-8")
+            self._boxes, self._version = {}, None
+            self._boxes = read_tokens(self._path.read_text("utf-8"), str(self._path))
         except (OSError, UnicodeDecodeError) as e:
+            self._boxes, self._version = {}, None
             raise ConfigError(str(self._path), "", getattr(e, "strerror", None) or "not text") from e
-        self._boxes = read_tokens(text, str(self._path))
+        self._version = version
 
     def box(self, token: str) -> str | None:
         """Whose token it is; every line is looked at, in a time that tells nothing."""

@@ -37,11 +37,12 @@ def _paths() -> dict[str, Any]:
     questions = {
         201: ("The slot is yours.", Granted),
         202: ("You stand in the queue.", Queued),
-        400: ("Not JSON.", Problem),
+        400: ("Not JSON, or a broken body.", Problem),
         401: ("Unknown box.", Problem),
         409: ("The same request with another wish.", Problem),
         410: ("That request is over.", Problem),
         413: ("Too long a body.", Problem),
+        415: ("A body with a Content-Encoding.", Problem),
         422: ("Not a wish that can be met.", Problem),
         429: ("No place in the queue.", Problem),
     }

@@ -13,6 +13,9 @@ from fibrewatch_agent.config import load_config
 from fibrewatch_agent.line_config import LineConfig
 
 GIGABIT = 125e6
+ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+eth7 00000000 0100000A 0003 0 0 100 00000000 0 0 0
+"""
 CONFIG = """
 [agent]
 territory = "paris"
@@ -82,6 +85,16 @@ def test_a_rate_beyond_the_boxs_ceiling_could_never_be_proved(rate: float, ceili
     known = {"eth0": Ceiling(at=0.0, reference="responder", down=ceiling, up=1e12)}
     line = LineConfig(interface="eth0", rate_down=rate, rate_up=rate)
     assert bool(list(never_proved({"fibre": line}, known))) is refused
+
+
+def test_an_uplink_without_interface_has_the_default_routes(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/route").write_text(ROUTES)
+    known = {"eth7": Ceiling(at=0.0, reference="responder", down=400e6 / 8, up=400e6 / 8)}
+    ((place, problem),) = never_proved({"fibre": LineConfig(rate_down=10 * GIGABIT)}, known, tmp_path)
+    assert place == "uplinks.fibre.rate_down"
+    assert "400 Mbit/s of payload on eth7" in problem
+    assert not list(never_proved({"fibre": LineConfig(rate_down=10 * GIGABIT, interface="eth0")}, known, tmp_path))
 
 
 def test_check_config_refuses_a_rate_beyond_the_ceiling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,9 @@
 """Each rule of the responder's file has a bad one and its exact message; who a box is, by certificate or token."""
 
+import contextlib
+import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,7 +95,7 @@ def test_what_is_no_token_is_nobodys(tmp_path: Path, token: str) -> None:
     assert Tokens(path).box("token") == ONE
 
 
-def test_bad_tokens_leave_the_old_ones_in_force(tmp_path: Path) -> None:
+def test_bad_tokens_let_nobody_in_until_they_are_mended(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     token = issue(path, ONE)
     tokens = Tokens(path)
@@ -100,6 +103,55 @@ def test_bad_tokens_leave_the_old_ones_in_force(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     with pytest.raises(ConfigError, match="line 1: not of the form"):
         tokens.refresh()
+    assert tokens.box(token) is None
+    path.write_text(f"{ONE} sha256:{digest(token)}\n")
+    tokens.refresh()
+    assert tokens.box(token) == ONE
+
+
+@contextlib.contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Mode 000, and for root too: without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, see capset(2)."""
+    libc, header, sets = (
+        ctypes.CDLL(None, use_errno=True),
+        (ctypes.c_uint32 * 2)(0x20080522, 0),
+        (ctypes.c_uint32 * 6)(),
+    )
+    assert libc.capget(header, sets) == 0
+    before = sets[0]
+    path.chmod(0)
+    sets[0] = before & ~0b110
+    assert libc.capset(header, sets) == 0
+    try:
+        yield
+    finally:
+        sets[0] = before
+        assert libc.capset(header, sets) == 0
+        path.chmod(0o600)
+
+
+def test_file_that_could_not_be_read_is_read_when_it_can(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    revoked, kept = issue(path, ONE), issue(path, TWO)
+    tokens = Tokens(path)
+    path.write_text(f"{TWO} sha256:{digest(kept)}\n")
+    with unreadable(path), pytest.raises(ConfigError, match="Permission denied"):
+        tokens.refresh()
+    assert (tokens.box(revoked), tokens.box(kept)) == (None, None)
+    tokens.refresh()
+    assert (tokens.box(revoked), tokens.box(kept)) == (None, TWO)
+
+
+def test_file_that_is_away_lets_nobody_in(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    token = issue(path, ONE)
+    tokens = Tokens(path)
+    path.rename(tmp_path / "aside")
+    with pytest.raises(ConfigError, match="No such file"):
+        tokens.refresh()
+    assert tokens.box(token) is None
+    (tmp_path / "aside").rename(path)
+    tokens.refresh()
     assert tokens.box(token) == ONE
 
 
