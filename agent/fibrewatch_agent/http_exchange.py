@@ -2,14 +2,14 @@
 
 import re
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote, urljoin, urlsplit
 
 from fibrewatch import __version__
 from fibrewatch.measurement import Error
 from fibrewatch_agent import http_message
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.http_message import Body, Head, HttpError, body_of, parse_head, split_head
+from fibrewatch_agent.http_message import Body, Head, HttpError, body_of, parse_head, split_head, status_of
 from fibrewatch_agent.streams import Stream
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -49,15 +49,19 @@ class Content:
 
     Attributes:
         most: Bytes after which reading ends.
+        behind: Bytes that came together with the body's end and are none of it; they are discarded (RFC 9112 §6.3).
     """
 
     def __init__(self, text: str | None, most: int) -> None:
         self.most = most
-        self.size = 0
-        self.beginning = b""
-        self.found = False
         self._wanted = (text or "").encode()
-        self._tail = b""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets an earlier answer's body."""
+        self.size = self.behind = 0
+        self.beginning = self._tail = b""
+        self.found = False
 
     def add(self, part: bytes) -> None:
         """Takes the next part of the body."""
@@ -84,7 +88,11 @@ async def get(stream: Stream, url: Url, content: Content, findings: Findings[Any
     if data:
         findings.note(first_byte=first - sent)
     findings.step = f"reading the head of {url}"
-    head, data = await _head(stream, data)
+    try:
+        head, data = await _head(stream, data)
+    except HttpError as e:
+        findings.note(status=e.status)
+        raise
     findings.note(status=head.status, version=head.version, location=_printable(head.fields.get("location")))
     findings.step = f"reading the body of {url}"
     await _read(stream, body_of(head), data, content, findings)
@@ -136,17 +144,27 @@ def parse_url(text: str) -> Url:
 async def _head(stream: Stream, data: bytes) -> tuple[Head, bytes]:
     """The head of the final answer, and what came behind it; interim ones are passed over (RFC 9110 §15.2)."""
     for _ in range(_MOST_INTERIM):
-        while (parts := split_head(data)) is None:
-            more = await stream.receive()
-            if not more:
-                raise HttpError(f"closed after {len(data)} bytes of a head" if data else "closed without an answer")
-            data += more
-        head, data = parse_head(parts[0]), parts[1]
+        head, data = await _any_head(stream, data)
         if head.status >= 200:
             return head, data
         if head.status == 101:
             raise HttpError("it switches protocols unasked")
     raise HttpError("interim answers without end")
+
+
+async def _any_head(stream: Stream, data: bytes) -> tuple[Head, bytes]:
+    try:
+        while (parts := split_head(data)) is None:
+            more = await stream.receive()
+            data += more or _ended(data)
+        return parse_head(parts[0]), parts[1]
+    except HttpError as e:
+        e.status = status_of(data)
+        raise
+
+
+def _ended(data: bytes) -> NoReturn:
+    raise HttpError(f"closed after {len(data)} bytes of a head" if data else "closed without an answer")
 
 
 async def _read(stream: Stream, body: Body, data: bytes, content: Content, findings: Findings[Any]) -> None:
@@ -160,8 +178,7 @@ async def _read(stream: Stream, body: Body, data: bytes, content: Content, findi
         if not data:
             body.end()
             break
-    if body.rest:
-        raise HttpError(f"{len(body.rest)} bytes behind the end of the body")
+    content.behind = len(body.rest)
     findings.note(complete=body.done)
 
 

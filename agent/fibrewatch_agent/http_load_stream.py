@@ -179,6 +179,7 @@ class Stream:
         if self._down and size < _LEAST_BODY:
             raise ProbeError("protocol", f"{self._url}: {size} bytes are too small to be measured by")
         closes = "close" in head.fields.get("connection", "").lower() or isinstance(body, UntilClosed)
+        closes = closes or {"content-length", "transfer-encoding"} <= head.fields.keys()  # RFC 9112 §6.3
         return head.version != "1.0" and not closes
 
     @property

@@ -1,6 +1,6 @@
 """HTTP/1.1 as a client reads it: the head of an answer, and the three ways that a body ends (RFC 9112). Pure.
 
-Strict where leniency would believe a forged answer: no bare carriage return, no space before a colon, one length only.
+Strict where leniency would believe a forged answer: no bare carriage return, no space before a colon, no two lengths.
 A line feed alone ends a line, as §2.2 allows; folded lines are unfolded, as §5.2 asks.
 """
 
@@ -19,7 +19,13 @@ _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class HttpError(ValueError):
-    """What came is not HTTP/1.1."""
+    """What came is not HTTP/1.1.
+
+    Attributes:
+        status: Of the status line, where that much of an answer came.
+    """
+
+    status: int | None = None
 
 
 class Head(NamedTuple):
@@ -76,6 +82,13 @@ def split_head(data: bytes) -> tuple[bytes, bytes] | None:
     return data[: found.start()], data[found.end() :]
 
 
+def status_of(data: bytes) -> int | None:
+    """The status of what begins like an answer, whatever follows; None while its first line is not complete."""
+    line, end, _ = data.partition(b"\n")
+    found = _STATUS_LINE.fullmatch(line.removesuffix(b"\r")) if end else None
+    return int(found[2]) if found else None
+
+
 def parse_head(head: bytes) -> Head:
     """Reads a head without its empty line.
 
@@ -129,14 +142,12 @@ class Body(Protocol):
 
 
 def body_of(head: Head) -> Body:
-    """How the body of an answer to a GET ends (RFC 9112 §6.3).
+    """How the body of an answer to a GET ends (RFC 9112 §6.3): Transfer-Encoding overrides Content-Length.
 
     Raises:
-        HttpError: The head says two things.
+        HttpError: The head says two lengths, or none that can be read.
     """
     length, coding = head.fields.get("content-length"), head.fields.get("transfer-encoding")
-    if length is not None and coding is not None:
-        raise HttpError("both Content-Length and Transfer-Encoding")
     if head.status in {204, 304}:
         return LengthBody(0)
     if coding is not None:

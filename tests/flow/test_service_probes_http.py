@@ -112,8 +112,15 @@ async def test_the_request_asks_for_path_and_host() -> None:
         ((b"HTTP/1.1 204 No Content\r\n\r\n",), 0),
         ((b"HTTP/1.0 200 OK\n\nhello",), 5),
         (tuple(bytes([byte]) for byte in page(b"hello")), 5),
+        ((OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",), 5),
+        ((page(b"hello") + b"\r\n",), 5),
+        ((page(b"hello"), b"\r\n"), 5),
+        ((page(b"hello") + page(b"smuggled"),), 5),
     ],
-    ids=["until closed", "chunked", "interim answers", "no content", "old", "byte by byte"],
+    ids=[
+        *("until closed", "chunked", "interim answers", "no content", "old", "byte by byte", "two framings"),
+        *("runs on", "runs on in pieces", "two answers"),
+    ],
 )
 async def test_bodies_of_all_kinds_are_read_to_their_end(pieces: tuple[bytes, ...], size: int) -> None:
     async with tcp_server(says(*pieces)) as port, nothing_left():
@@ -177,9 +184,6 @@ async def test_a_status_that_is_not_expected_is_an_error_with_its_result(status:
         (OK + b"X: a\rSet-Cookie: b\r\n\r\n", "header line"),
         (OK + b"X: " + b"y" * 20000 + b"\r\n\r\n", "more than"),
         (OK + b"Content-Length: 9\r\n\r\nhello", "closed after 5 bytes of 9"),
-        (OK + b"Content-Length: 3\r\n\r\nhello", "2 bytes behind the end"),
-        (page(b"") + page(b"smuggled"), "behind the end"),
-        (OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "both"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel", "middle of a chunked"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "size is"),
         (b"HTTP/1.1 101 Switching\r\n\r\n", "switches"),
@@ -406,6 +410,67 @@ async def test_a_portal_is_whatever_else_than_the_expected_answer(
         result = await get(port, portal=True, **more)
     assert result.portal_detected is detected
     assert result.total is not None
+
+
+NONE = b"HTTP/1.1 204 No Content\r\n"
+LOGIN = b"HTTP/1.1 302 Found\r\nLocation: http://login.portal.example/\r\n"
+BOTH = b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nlogin\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (NONE + b"\r\nlogin",),
+        (NONE + b"\r\n", b"login"),
+        (NONE + b"Content-Length: 5\r\n\r\n", b"login"),
+        (NONE + b"Content-Length: 5\r\n\r\n",),
+        (LOGIN + b"Content-Length: 9\r\n\r\nlogin",),
+        (OK + b"Content-Length: 5\r\n\r\nlogin\r\n",),
+        (OK + BOTH,),
+        (LOGIN + BOTH,),
+        (LOGIN + b"Bad Header: 1\r\n\r\n",),
+        (LOGIN,),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",),
+        (OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",),
+    ],
+)
+async def test_a_sloppy_answer_is_a_portals_as_well(answer: tuple[bytes, ...]) -> None:
+    async with tcp_server(says(*answer)) as port, nothing_left():
+        assert (await get(port, portal=True)).portal_detected is True
+
+
+async def test_a_portal_shows_though_its_answer_has_no_end() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Content-Length: 1000\r\n\r\nlogin")
+        await hold(reader)
+
+    async with tcp_server(serve) as port, nothing_left():
+        result = await get(port, portal=True, text="success", timeout_s=0.5)
+    assert (result.portal_detected, result.complete, result.total) == (True, False, None)
+
+
+async def test_no_portal_where_the_expected_answer_runs_on_or_its_server_holds_on() -> None:
+    for pieces in ((page(b"ok") + b"\r\n",), (page(b"ok"), b"\r\n")):
+        async with tcp_server(says(*pieces)) as port, nothing_left():
+            assert (await get(port, portal=True, text="ok")).portal_detected is False
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(NONE + b"\r\n")
+        await hold(reader)
+
+    async with tcp_server(serve) as port, nothing_left():
+        result = await get(port, portal=True, timeout_s=0.6)
+    assert result.portal_detected is False
+    assert result.total is not None
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"", OK + b"Content-Length: 7\r\n\r\nsucc"])
+async def test_what_is_no_answer_or_the_expected_one_broken_off_is_no_portal(answer: bytes) -> None:
+    async with tcp_server(says(answer)) as port:
+        failed = await failure(port, portal=True, text="success")
+    assert (failed.error, failed.result.portal_detected) == ("protocol", None)
 
 
 async def test_no_answer_says_nothing_of_a_portal() -> None:
