@@ -20,10 +20,11 @@ from fibrewatch_agent.stamps import IcmpError
 _ETH_P_IP, _ETH_P_ARP = 0x0800, 0x0806
 _ARPHRD_ETHER = 1
 _ARP = struct.Struct("!HHBBH6s4s6s4s")  # hardware, protocol, their lengths, operation, sender's two, target's two
-_REQUEST = 1
+_REQUEST, _REPLY = 1, 2
 _EVERYBODY = b"\xff" * 6
 _ND = struct.Struct("!BBHI16s")  # type, code, checksum, flags, target
 _SOLICITATION, _ADVERTISEMENT = 135, 136
+_SOLICITED = 0x40000000  # flag: it answers somebody's solicitation, RFC 4861 §4.4
 _SOURCE_LINK, _TARGET_LINK = 1, 2  # options, RFC 4861 §4.6.1
 _ICMP6_FILTER, _RECVHOPLIMIT = 1, 51
 _HOPS = 255  # a packet that came through a router has less: RFC 4861 §7.1
@@ -36,14 +37,20 @@ class NotOnEthernetError(OSError):
 class Neighbours(PacketChannel[Packet], abc.ABC):
     """One address on one link. Answers carry no number: one request at a time.
 
+    An answer is that of the last request, when it is sent to us and comes from the hardware address that answered us
+    first: a rival's may be another request's. Who asks again must have waited so long after the last request's timeout
+    that no answer to that one is still to come. What a neighbour says unasked claims the address, and answers nothing.
+
     Attributes:
         claims: The hardware addresses that claimed the address, the first one first.
+        answerer: The one that answered us first.
     """
 
     def __init__(self, sock: socket.socket, address: str, index: int) -> None:
         super().__init__(sock, index)
         self.address = address
         self.claims: dict[bytes, int] = {}
+        self.answerer: bytes | None = None
         self._asked: list[Packet] = []
         self._news = asyncio.Event()
 
@@ -79,11 +86,14 @@ class Neighbours(PacketChannel[Packet], abc.ABC):
     def _request(self, packet: Packet) -> None:
         """Sends the request of the protocol."""
 
-    def _claimed(self, mac: bytes, control: stamps.ControlMessages) -> None:
+    def _claimed(self, mac: bytes, control: stamps.ControlMessages, *, asked: bool) -> None:
         self.claims[mac] = self.claims.get(mac, 0) + 1
-        if self._asked:
+        if not asked or not self._asked:
+            return
+        self.answerer = self.answerer or mac
+        if mac == self.answerer:
             self._answered(self._asked[-1], control, clocks())
-        self._news.set()
+            self._news.set()
 
     def _failed(self, notice: IcmpError) -> None:
         """Nobody answers these with an ICMP error."""
@@ -113,9 +123,10 @@ class Arp(Neighbours):
         """Answers, and whatever else a sender says of itself with that address."""
         if len(data) < _ARP.size:
             return
-        _, protocol, _, _, _, mac, sender, _, _ = _ARP.unpack_from(data)
+        _, protocol, _, _, operation, mac, sender, to_mac, to = _ARP.unpack_from(data)
         if protocol == _ETH_P_IP and sender == self._target and mac != self._mac:
-            self._claimed(mac, control)
+            ours = operation == _REPLY and (to_mac, to) == (self._mac, self._source)
+            self._claimed(mac, control, asked=ours)
 
 
 class Solicitation(Neighbours):
@@ -147,10 +158,10 @@ class Solicitation(Neighbours):
     def _received(self, data: bytes, control: stamps.ControlMessages, source: Any) -> None:
         if len(data) < _ND.size or _hop_limit(control) != _HOPS:
             return
-        kind, _, _, _, target = _ND.unpack_from(data)
+        kind, _, _, flags, target = _ND.unpack_from(data)
         mac = _link_address(data[_ND.size :])
         if kind == _ADVERTISEMENT and target == self._target and mac is not None:
-            self._claimed(mac, control)
+            self._claimed(mac, control, asked=bool(flags & _SOLICITED))
 
 
 def hardware_address(interface: str) -> bytes:

@@ -1,6 +1,9 @@
 """lan against gateways that are there, down, claimed twice, silent to some requests, or only the kernel's to ask."""
 
+import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -139,6 +142,64 @@ def test_requests_without_an_answer_are_lost(net: Lan) -> None:
     net.switch.run("nft", "add rule bridge t f oifname port1 arp operation request numgen inc mod 2 0 counter drop")
     said = ask(net, family=4, params={"probes": 4, "timeout": "0.1 s"})
     assert (said["error"], said["result"]["sent"], said["result"]["lost"]) == (None, 4, 2)
+
+
+@contextlib.contextmanager
+def scripted(net: Lan, script: str) -> Iterator[None]:
+    """The gateway says what scapy's script says, and nothing of its own: packet sockets see what nft drops."""
+    net.gateway.run("nft", "add table netdev t")
+    net.gateway.run("nft", "add chain netdev t i { type filter hook ingress device eth0 priority 0; policy drop; }")
+    script = f"from scapy.all import *; import time; me = get_if_hwaddr('eth0'); {script}"
+    player = net.gateway.popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert player.stdout is not None
+        assert player.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        player.kill()
+        player.communicate()
+        net.gateway.run("nft", "flush", "ruleset")
+
+
+LATE = """
+ready = lambda: print('ready', flush=True)
+def answer(asked):
+    time.sleep(0.15)
+    if ARP in asked:
+        said = ARP(op=2, hwsrc=me, psrc='10.98.0.1', hwdst=asked.hwsrc, pdst=asked.psrc)
+    else:
+        said = IPv6(src='fd98::1', dst=asked[IPv6].src) / ICMPv6ND_NA(tgt='fd98::1', S=1)
+        said /= ICMPv6NDOptDstLLAddr(lladdr=me)
+    sendp(Ether(dst=asked.src) / said, iface='eth0', verbose=0)
+asks = lambda p: ARP in p and p.op == 1 and p.pdst == '10.98.0.1' or ICMPv6ND_NS in p and p.tgt == 'fd98::1'
+sniff(iface='eth0', lfilter=asks, prn=answer, store=0, started_callback=ready)
+"""
+
+
+@FAMILIES
+def test_a_late_answer_is_its_own_requests_and_not_the_next_ones(net: Lan, family: int) -> None:
+    """150 ms, where the next request would leave at 150 ms."""
+    with scripted(net, LATE):
+        result = (said := ask(net, family=family, params={"timeout": "0.1 s", "probes": 2}))["result"]
+        in_time = ask(net, family=family, params={"timeout": "2 s", "probes": 2})["result"]
+    assert (said["error"], result["sent"], result["lost"], result["late"]) == ("timeout", 2, 2, 2)
+    assert "rtt_min" not in result
+    assert (in_time["lost"], in_time["late"], in_time["rtt_min"] >= 0.15) == (0, 0, True)
+
+
+@FAMILIES
+def test_what_a_neighbour_says_unasked_is_no_answer(net: Lan, family: int) -> None:
+    """The gateway answers nothing, and goes on asking and announcing itself."""
+    unasked = {
+        4: "Ether(dst='ff:ff:ff:ff:ff:ff')/ARP(op=1,psrc='10.98.0.1',pdst='10.98.0.2')",
+        6: "Ether(dst='33:33:00:00:00:01')/IPv6(src='fd98::1',dst='ff02::1')"
+        "/ICMPv6ND_NA(tgt='fd98::1',S=0)/ICMPv6NDOptDstLLAddr(lladdr=me)",
+    }[family]
+    with scripted(net, f"print('ready', flush=True); sendp({unasked}, iface='eth0', inter=0.02, loop=1)"):
+        said = ask(net, family=family, params={"probes": 2})
+    result = said["result"]
+    assert (said["error"], result["reachable"], result["lost"], result["late"]) == ("unreachable", False, 2, 0)
+    assert (result["mac"], "rtt_min" in result) == (net.mac(net.gateway), False), "it was heard"
 
 
 @FAMILIES

@@ -151,6 +151,7 @@ LAN = Golden(
         reachable=True,
         sent=3,
         lost=1,
+        late=1,
         rtt_min=0.000211,
         rtt_p50=0.000240,
         rtt_max=0.000305,

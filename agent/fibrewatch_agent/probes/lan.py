@@ -20,6 +20,8 @@ _MARGIN_S = 8.0
 _DISCARD = 9  # RFC 863
 _LOOK_S = 0.05
 _MOST_MACS = 8
+_GRACE_S = 1.0
+"""At least so long after a timeout the answer is still waited for, lest it pass for the next request's."""
 _THERE, _GONE = {"reachable", "permanent", "noarp"}, {"failed"}
 
 
@@ -35,11 +37,12 @@ async def lan(params: Params, box: Box) -> Result:
     """Asks the neighbour some times, or lets the kernel ask where the agent may not.
 
     Raises:
-        ProbeError: unreachable when it does not answer, when there is no gateway, or when the target is not on the
-            link; no_interface where there are no neighbours; else as `Findings.within`.
+        ProbeError: timeout when it answers too late; unreachable when it does not answer, when there is no gateway, or
+            when the target is not on the link; no_interface where there are no neighbours; else as `Findings.within`.
     """
     findings = Findings(Result)
-    async with findings.within(params.probes * (params.timeout_s + params.interval_s) + params.wait_s + _MARGIN_S):
+    each_s = params.timeout_s + _grace_s(params) + params.interval_s
+    async with findings.within(params.probes * each_s + params.wait_s + _MARGIN_S):
         where = await _find(box, findings)
         findings.note(address=where.address, interface=where.interface)
         findings.step = f"asking {where.address} on {where.interface}"
@@ -95,20 +98,27 @@ def _asker(where: _Where) -> Neighbours:
     return Arp(where.address, where.interface, where.source)
 
 
+def _grace_s(params: Params) -> float:
+    return max(_GRACE_S, params.timeout_s)
+
+
 async def _by_asking(params: Params, neighbours: Neighbours, findings: Findings[Result]) -> None:
     await stamps.flowing()
     loop, asked = asyncio.get_running_loop(), list[Packet]()
     for _ in range(params.probes):
         asked.append(neighbours.ask())
-        await neighbours.answered(asked[-1], loop.time() + params.timeout_s)
+        await neighbours.answered(asked[-1], loop.time() + params.timeout_s + _grace_s(params))
         await asyncio.sleep(params.interval_s)  # a second machine may answer a little later
-    rtts = [packet.rtt_s for packet in asked if packet.rtt_s is not None and packet.rtt_s <= params.timeout_s]
+    answered = [packet.rtt_s for packet in asked if packet.rtt_s is not None]
+    rtts = [rtt_s for rtt_s in answered if rtt_s <= params.timeout_s]
     method = "nd" if ":" in neighbours.address else "arp"
-    macs = [mac_text(mac) for mac in neighbours.claims][:_MOST_MACS]
+    claims = sorted(neighbours.claims, key=lambda mac: mac != neighbours.answerer)
+    macs = [mac_text(mac) for mac in claims][:_MOST_MACS]
     findings.note(
         method=method,
         sent=len(asked),
         lost=len(asked) - len(rtts),
+        late=len(answered) - len(rtts),
         reachable=bool(rtts),
         rtt_min=min(rtts, default=None),
         rtt_p50=stats.percentile(rtts, 0.5),
@@ -118,6 +128,8 @@ async def _by_asking(params: Params, neighbours: Neighbours, findings: Findings[
         macs=tuple(macs) if len(macs) > 1 else (),
         stamps=next((packet.stamps for packet in asked if packet.stamps), None),
     )
+    if not rtts and answered:
+        raise ProbeError("timeout", f"{neighbours.address} answers later than {params.timeout_s:g} s")
     if not rtts:
         protocol = "neighbour solicitation" if method == "nd" else "ARP"
         raise ProbeError("unreachable", f"{neighbours.address} does not answer {protocol}")

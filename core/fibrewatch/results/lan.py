@@ -42,6 +42,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reachable: Annotated[bool | None, Metric("", "1 when the neighbour answers on the link.", "higher")] = None
     sent: Annotated[Count | None, Metric("packets", "Requests sent.", kind="counter")] = None
     lost: Annotated[Count | None, Metric("packets", "Requests without an answer in time.", "lower", "counter")] = None
+    late: Annotated[Count | None, Metric("packets", "Of the lost, those answered too late.", "lower", "counter")] = None
     rtt_min: Annotated[float | None, Metric("seconds", "Least time to an answer.", "lower")] = None
     rtt_p50: Annotated[float | None, Metric("seconds", "Median time to an answer.", "lower")] = None
     rtt_max: Annotated[float | None, Metric("seconds", "Greatest time to an answer.", "lower")] = None
