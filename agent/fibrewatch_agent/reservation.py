@@ -29,14 +29,33 @@ from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, cont
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+_Aside = Callable[[], AbstractAsyncContextManager[None]]
 
 _ANSWERS_S = 10.0
 """What an answer may take, the wait that was asked for not counted."""
 _RELEASE_S = 3.0
+_AGAIN_S = 1.0
+_HELD_S = 5.0
+"""A question that was held for so long was taken: something between has cut it off."""
+_LOST = 3
+"""After so many resets at once, one after the other, it is the responder that does not serve."""
 _SOON_S = 30.0
 _LONGEST_TOKEN = 200
 _MOST_ANSWER = 64 * 1024
 _ERRORS: dict[int, Error] = {401: "denied", 403: "denied", 429: "busy", 503: "busy"}
+
+
+class _RefusedError(ProbeError):
+    """No slot there.
+
+    Attributes:
+        retry_after_s: After which the responder would be asked again, where it said so.
+        site: What is busy is our own site: at another responder two tests of it would measure each other.
+    """
+
+    def __init__(self, error: Error, detail: str, retry_after_s: float | None, *, site: bool) -> None:
+        self.retry_after_s, self.site = retry_after_s, site
+        super().__init__(error, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +88,7 @@ async def reserve(
     wish: Wish,
     box: Box,
     patience_s: float,
-    aside: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+    aside: _Aside = contextlib.nullcontext,
 ) -> AsyncIterator[Slot]:
     """A slot at the first responder that has one within `patience_s`; given back at the end.
 
@@ -80,30 +99,44 @@ async def reserve(
     Raises:
         ProbeError: None was to be had; it tells the first responder's reason.
     """
-    failures: list[ProbeError] = []
-    for url in control.urls:
-        try:
-            desk = _Desk(control, url, box)
-            granted = await _granted(desk, wish, patience_s, aside)
-        except ProbeError as e:
-            log.info("no slot at %s error=%s detail=%s", url, e.error, e.detail)
-            failures.append(e)
-            continue
-        try:
-            yield desk.slot(granted)
-        except asyncio.CancelledError:
-            raise  # in haste: the slot ends by itself, with its test or when none has begun
-        except BaseException:
-            await desk.release(granted.id)
-            raise
+    desk, granted = await _patient(control, wish, box, patience_s, aside)
+    try:
+        yield desk.slot(granted)
+    except asyncio.CancelledError:
+        raise  # in haste: the slot ends by itself, with its test or when none has begun
+    except BaseException:
         await desk.release(granted.id)
-        return
-    raise ProbeError(failures[0].error, "; ".join(failure.detail for failure in failures))
+        raise
+    await desk.release(granted.id)
 
 
-async def _granted(
-    desk: "_Desk", wish: Wish, patience_s: float, aside: Callable[[], AbstractAsyncContextManager[None]]
-) -> Granted:
+async def _patient(control: Control, wish: Wish, box: Box, patience_s: float, aside: _Aside) -> tuple["_Desk", Granted]:
+    """Goes round the responders; once more when one has said to come again, and that is within the patience.
+
+    Raises:
+        ProbeError: As `reserve`.
+    """
+    until, left_s = time.monotonic() + patience_s, patience_s
+    while True:
+        failures: list[ProbeError] = []
+        for url in control.urls:
+            try:
+                desk = _Desk(control, url, box)
+                return desk, await _granted(desk, wish, left_s, aside)
+            except ProbeError as e:
+                log.info("no slot at %s error=%s detail=%s", url, e.error, e.detail)
+                failures.append(e)
+                if isinstance(e, _RefusedError) and e.site:
+                    break
+        pauses = [e.retry_after_s for e in failures if isinstance(e, _RefusedError) and e.retry_after_s is not None]
+        pause_s = max(_AGAIN_S, min(pauses, default=patience_s))
+        if not pauses or time.monotonic() + pause_s >= until:
+            raise ProbeError(failures[0].error, "; ".join(failure.detail for failure in failures))
+        await asyncio.sleep(pause_s)  # the box is others' since `aside` ended by an error
+        left_s = until - time.monotonic()
+
+
+async def _granted(desk: "_Desk", wish: Wish, patience_s: float, aside: _Aside) -> Granted:
     """Asks again and again until the slot is there.
 
     Raises:
@@ -111,18 +144,39 @@ async def _granted(
     """
     request, until = uuid.uuid4().hex, time.monotonic() + patience_s
     async with aside():
-        while not isinstance(answer := await desk.ask(_asking(wish, request, until)), Granted):
+        while not isinstance(answer := await _answered(desk, wish, request, until), Granted):
             left_s = until - time.monotonic()
             if left_s <= answer.retry_after or left_s < answer.expected_in:
                 await desk.release(answer.id)
                 about = f"{answer.place} in the queue, about {answer.expected_in:.0f} s"
-                raise ProbeError("busy", f"{desk.url.authority}: {about}")
+                detail = f"{desk.url.authority}: {about}"
+                raise _RefusedError("busy", detail, None, site=answer.reason == "site")
             await asyncio.sleep(answer.retry_after)
         granted, since = await desk.started(answer), time.monotonic()
     if time.monotonic() - since >= granted.claim_within:
         await desk.release(granted.id)
         raise ProbeError("busy", f"{desk.url.authority}: other tests of the box ran until the slot was over")
     return granted
+
+
+async def _answered(desk: "_Desk", wish: Wish, request: str, until: float) -> Granted | Queued:
+    """Asks, and asks the same again when the answer was lost: within the patience, and not of one that only resets.
+
+    Raises:
+        ProbeError: As `_Desk.ask`.
+    """
+    lost = 0
+    while True:
+        asked = time.monotonic()
+        try:
+            return await desk.ask(_asking(wish, request, until))
+        except ProbeError as e:
+            now = time.monotonic()
+            lost = lost + 1 if now - asked < _HELD_S else 1
+            if e.error != "reset" or lost >= _LOST or now + _AGAIN_S >= until:
+                raise
+            log.info("answer lost, asked again: %s", e.detail)
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _asking(wish: Wish, request: str, until: float) -> Wish:
@@ -225,10 +279,11 @@ class _Desk:
     def _refused(self, head: Head, content: bytes) -> NoReturn:
         """Raises what an answer that says no stands for."""
         try:
-            detail = msgspec.json.decode(content, type=Problem).detail
+            told = msgspec.json.decode(content, type=Problem)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            detail = f"status {head.status}"
-        raise ProbeError(_ERRORS.get(head.status, "protocol"), f"{self.url.authority}: {detail}")
+            told = Problem(error="", detail=f"status {head.status}")
+        error, detail = _ERRORS.get(head.status, "protocol"), f"{self.url.authority}: {told.detail}"
+        raise _RefusedError(error, detail, told.retry_after if error == "busy" else None, site=told.reason == "site")
 
 
 def _url(text: str) -> Url:

@@ -11,6 +11,8 @@ LONGEST_WAIT_S = 25.0
 
 Method = Literal["tcp", "udp-capacity", "http"]
 Priority = Literal["on-demand", "scheduled", "background"]
+Reason = Literal["site", "capacity"]
+"""What is busy: the box's own site, for which another responder is no way out, or the responder."""
 RequestId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{8,64}\Z")]
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 Secret = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
@@ -69,6 +71,7 @@ class Queued(Struct, frozen=True, kw_only=True):
         place: 1 is next.
         expected_in: Seconds until the slot, if those before it use theirs up.
         retry_after: Seconds after which to ask again; the place is kept for `kept` seconds.
+        reason: What it waits for; None from responders that don't tell.
     """
 
     id: Secret
@@ -76,14 +79,16 @@ class Queued(Struct, frozen=True, kw_only=True):
     expected_in: Annotated[float, Meta(ge=0)]
     retry_after: Seconds
     kept: Seconds
+    reason: Reason | None = None
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """400 and above: why not; `retry_after` in seconds where asking later can help."""
+    """400 and above: why not; `retry_after` in seconds where later can help, `reason` where something is busy."""
 
     error: Annotated[str, Meta(max_length=40)]
     detail: Annotated[str, Meta(max_length=500)]
     retry_after: Seconds | None = None
+    reason: Reason | None = None
 
 
 class Load(Struct, frozen=True, kw_only=True):

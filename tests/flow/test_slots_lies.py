@@ -1,9 +1,13 @@
 """Responders that don't do as they should: the right error, in time, nothing left, and the second one is asked."""
 
 import asyncio
+import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +104,54 @@ async def test_second_responder_serves_when_the_first_can_not(tmp_path: Path) ->
             slot = await asks(refused, full, *control.urls, token=control.token)
         assert responder.first <= slot.port < responder.first + 200
         await responder.is_over("released")
+
+
+async def test_busy_site_is_not_taken_to_the_second_responder() -> None:
+    asked = asyncio.Event()
+
+    async def second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+
+    async with lying(says(http(429, PROBLEM | {"reason": "site"}))) as busy, lying(second) as free:
+        assert (await fails(busy, free, patience_s=1.0)).error == "busy"
+    async with lying(says(http(202, QUEUED | {"reason": "site"}))) as busy, lying(second) as free:
+        assert (await fails(busy, free, patience_s=1.0)).error == "busy"
+    assert not asked.is_set()
+
+
+async def test_answer_that_is_lost_is_asked_for_again() -> None:
+    requests = []
+
+    async def loses_two(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"POST"):
+            return
+        requests.append(json.loads(await reader.readuntil(b"}"))["request"])
+        if len(requests) < 3:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            writer.write(http(201, GRANTED))
+            await writer.drain()
+
+    async with lying(loses_two) as url:
+        assert (await asks(url, patience_s=30.0)).port == GRANTED["port"]
+    assert len(requests) == 3
+    assert len(set(requests)) == 1, "the same question, so never a second slot"
+
+
+async def test_refusal_that_says_when_is_asked_again_then() -> None:
+    answers = iter([http(429, PROBLEM | {"retry_after": 2}), http(201, GRANTED), http(204, b"")])
+    came: list[float] = []
+
+    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        came.append(time.monotonic())
+        writer.write(next(answers))
+        await writer.drain()
+
+    async with lying(later) as url:
+        assert (await asks(url, patience_s=30.0)).port == GRANTED["port"]
+    assert came[1] - came[0] >= 2.0
 
 
 async def test_first_responders_error_is_told_when_none_serves() -> None:

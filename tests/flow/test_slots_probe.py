@@ -18,6 +18,8 @@ from tests.support.leftovers import nothing_left
 from tests.support.mosquitto import free_port
 from tests.support.slots import MBIT, Responder, transfer, wish
 
+BOX = "paris/cargo/box-01"
+
 
 def params(direction: Any = "down", **more: Any) -> Params:
     """Short, without what is beside the transfer."""
@@ -55,12 +57,13 @@ async def test_transfer_that_has_enough_gives_its_slot_back(tmp_path: Path) -> N
 
 
 async def test_second_responder_measures_when_the_first_is_gone_or_full(tmp_path: Path) -> None:
-    with Responder(tmp_path / "a") as full, Responder(tmp_path / "b") as free:
+    boxes = (BOX, "paris/hold/box-01")
+    with Responder(tmp_path / "a", boxes) as full, Responder(tmp_path / "b") as free:
         gone = f"http://127.0.0.1:{free_port()}"
         urls = (gone, *full.control().urls, *free.control().urls)
         token = free.control().token
         async with asyncio.TaskGroup() as group:
-            holding = group.create_task(_hold(full))
+            holding = group.create_task(_hold(full, boxes[1]))
             await until(lambda: full.status()["running"] == 1)
             result, _ = await measure(Control(urls=urls, token=token), patience_s=1.0)
             holding.cancel()
@@ -68,10 +71,26 @@ async def test_second_responder_measures_when_the_first_is_gone_or_full(tmp_path
         await free.is_over("done")
 
 
-async def _hold(responder: Responder) -> None:
+async def test_second_box_of_a_site_does_not_measure_at_the_second_responder(tmp_path: Path) -> None:
+    boxes = (BOX, "paris/cargo/box-02")
+    with Responder(tmp_path / "a", boxes) as first, Responder(tmp_path / "b", boxes) as second:
+        control = first.control(boxes[0])
+        control = Control(urls=(*control.urls, *second.control(boxes[0]).urls), token=control.token)
+        async with asyncio.TaskGroup() as group:
+            holding = group.create_task(_hold(first, boxes[1]))
+            await until(lambda: first.status()["running"] == 1)
+            with pytest.raises(ProbeError) as caught:
+                await measure(control, patience_s=1.0)
+            holding.cancel()
+        assert caught.value.error == "busy"
+        assert not second.over()
+        assert second.status()["running"] == 0
+
+
+async def _hold(responder: Responder, name: str) -> None:
     from fibrewatch_agent.reservation import reserve
 
-    async with reserve(responder.control(), wish(rate=None), box(), 5) as slot:
+    async with reserve(responder.control(name), wish(rate=None), box(), 5) as slot:
         await transfer(slot, seconds=60)
 
 

@@ -21,7 +21,7 @@ from fibrewatch_agent.responder.desk import Desk, Entry, RefusedError
 from fibrewatch_agent.responder.gate import Gate
 from fibrewatch_agent.responder.identity import Tokens, common_name
 from fibrewatch_agent.responder.slot_keeper import METHODS, Keeper, Visit
-from fibrewatch_agent.slot_messages import SLOTS, Granted, Load, Problem, Queued, Wish
+from fibrewatch_agent.slot_messages import SLOTS, Granted, Load, Problem, Queued, Reason, Wish
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +119,16 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
 class _AnswerError(Exception):
     """What is answered instead."""
 
-    def __init__(self, status: int, error: str, detail: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        detail: str,
+        retry_after_s: float | None = None,
+        reason: Reason | None = None,
+    ) -> None:
         self.status = status
-        self.problem = Problem(error=error, detail=detail[:500], retry_after=retry_after_s)
+        self.problem = Problem(error=error, detail=detail[:500], retry_after=retry_after_s, reason=reason)
         super().__init__(detail)
 
 
@@ -165,7 +172,7 @@ class Control:
         try:
             entry = self._keeper.desk.ask(secrets.token_urlsafe(12), box, wish, time.monotonic())
         except RefusedError as e:
-            raise _AnswerError(429, "full", str(e), e.retry_after_s) from e
+            raise _AnswerError(429, "full", str(e), e.retry_after_s, self._keeper.desk.reason(box)) from e
         if msgspec.structs.replace(entry.wish, wait=wish.wait) != wish:
             raise _AnswerError(409, "conflict", f"request {wish.request} was another wish before")
         here, peer = _addresses(request)
@@ -209,6 +216,7 @@ class Control:
             expected_in=round(desk.expected_in(entry, now), 3),
             retry_after=_ASK_AGAIN_S,
             kept=desk.limits.lease_s,
+            reason=desk.reason(entry.agent),
         )
         return _json(answer, 202, answer.retry_after)
 

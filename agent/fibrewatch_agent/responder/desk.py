@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from fibrewatch_agent.slot_messages import Priority, Wish
+from fibrewatch_agent.slot_messages import Priority, Reason, Wish
 
 State = Literal["queued", "running", "ended"]
 Ending = Literal["done", "broken", "unused", "deadline", "released", "abandoned", "no_server", "shut_down"]
@@ -244,6 +244,16 @@ class Desk:
         entry.state, entry.ending, entry.ended_at = "ended", why, now
         if measured is not None:
             self._seen[entry.agent, entry.wish.direction] = measured
+
+    def reason(self, agent: str) -> Reason:
+        """What a box that has no slot waits for: its site, if as many others of that as may run have a slot or wait.
+
+        Its own that wait do not count: a box makes one test at a time.
+        """
+        site = agent.rpartition("/")[0]
+        others = [entry for entry in self._entries.values() if entry.site == site and entry.state != "ended"]
+        ahead = sum(entry.state == "running" or entry.agent != agent for entry in others)
+        return "site" if ahead >= self.limits.sites.get(site, self.limits.running_per_site) else "capacity"
 
     def place(self, entry: Entry, now: float) -> int:
         """How many are served before it, and itself."""

@@ -116,6 +116,19 @@ def test_sites_take_turns() -> None:
     assert order == ["many", "few", "some", "many", "some", "many", "many"]
 
 
+def test_what_is_waited_for_is_told() -> None:
+    line = Line()
+    line.ask("t/other/b", rate=None)
+    line.grant()
+    mine = line.ask("t/site/a")
+    assert line.desk.reason(mine.agent) == "capacity"
+    second = line.ask("t/site/b")
+    assert (line.desk.reason(mine.agent), line.desk.reason(second.agent)) == ("site", "site")
+    line.finish(mine)
+    assert line.desk.reason(second.agent) == "capacity"
+    assert line.desk.reason("t/other/b") == "site"
+
+
 def test_class_goes_before_turn() -> None:
     line = Line()
     line.ask("t/a/b", rate=None)
