@@ -42,6 +42,10 @@ _TO_A_CLIENT = (  # UDP, no later fragment, port 68; the other packets of the li
 )
 
 
+_Server = tuple[str, bytes | None]
+"""Its identifier, and its hardware address unless a relay's is all that is seen."""
+
+
 class Heard(NamedTuple):
     """A server's message, and when it came.
 
@@ -140,7 +144,7 @@ def opened(interface: str) -> socket.socket:
 
 def _offers(talk: Exchange, order: Order) -> tuple[list[Heard], int]:
     """Offers, one of each server, in the order of their coming; and how many DISCOVERs that took."""
-    heard: dict[str, Heard] = {}
+    heard: dict[_Server, Heard] = {}
     attempts, end = 0, time.monotonic() + order.timeout_s
     while not heard and (now := time.monotonic()) < end:
         client = talk.client()
@@ -156,9 +160,10 @@ def _offers(talk: Exchange, order: Order) -> tuple[list[Heard], int]:
     return list(heard.values())[:_MOST_OFFERS], attempts
 
 
-def _note(heard: dict[str, Heard], each: Heard) -> None:
+def _note(heard: dict[_Server, Heard], each: Heard) -> None:
+    """Two that claim one identifier from two hardware addresses are two; relays of one server are one."""
     if each.message.kind == "offer":
-        heard.setdefault(each.message.server, each)
+        heard.setdefault((each.message.server, None if each.message.relayed else each.mac), each)
 
 
 def _lease(talk: Exchange, order: Order, offer: Heard, found: Outcome) -> Outcome:

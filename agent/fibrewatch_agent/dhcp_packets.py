@@ -30,12 +30,17 @@ class Client(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A server's message; addresses as text."""
+    """A server's message; addresses as text.
+
+    Attributes:
+        relayed: It names a relay (giaddr): where it comes from is the relay's.
+    """
 
     kind: str
     xid: int
     server: str
     source: str
+    relayed: bool
     address: str
     netmask: str | None
     lease_s: float | None
@@ -86,6 +91,7 @@ def _parse(ip: IP, client: bytes) -> Message | None:
         xid=bootp.xid,
         server=_address(_first(options, "server_id") or ip.src),
         source=_address(ip.src),
+        relayed=_address(bootp.giaddr) != _NOBODY,
         address=_address(bootp.yiaddr),
         netmask=_address(options["subnet_mask"][0]) if options.get("subnet_mask") else None,
         lease_s=float(lease_s) if isinstance(lease_s, int) else None,

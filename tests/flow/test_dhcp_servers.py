@@ -54,10 +54,10 @@ class Dhcp:
             process.communicate()
 
     @contextlib.contextmanager
-    def playing(self, part: str) -> Iterator[None]:
+    def playing(self, part: str, who: str = "server") -> Iterator[None]:
         """A server of the test's own, see tests.support.dhcp_server."""
         argv = [sys.executable, "-m", "tests.support.dhcp_server", part]
-        process = self.server.popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+        process: subprocess.Popen[bytes] = getattr(self, who).popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
@@ -142,6 +142,23 @@ def test_a_second_server_is_counted_and_named_and_not_chosen(net: Dhcp) -> None:
         swapped = net.ask(params=params | {"expected_servers": [POOL["rogue"]]})["result"]
         assert (swapped["server"], swapped["rogue_servers"]) == (POOL["rogue"], 1)
         assert net.ask(params=params | {"expected_servers": list(POOL.values())})["result"]["rogue_servers"] == 0
+
+
+def test_a_rogue_that_claims_the_good_servers_identifier_is_counted(net: Dhcp) -> None:
+    params = {"wait": "1 s", "expected_servers": [POOL["server"]]}
+    with net.playing("mute"), net.playing("mute", "rogue"):
+        result = net.ask(params=params)["result"]
+    assert (result["servers"], result["rogue_servers"]) == (2, 1)
+    assert {offer["server"] for offer in result["offers"]} == {POOL["server"]}
+    assert {offer["source"] for offer in result["offers"]} == set(POOL.values())
+    assert len({offer["mac"] for offer in result["offers"]}) == 2
+
+
+def test_a_server_behind_two_relays_is_one(net: Dhcp) -> None:
+    params = {"wait": "1 s", "expected_servers": [POOL["server"]]}
+    with net.playing("relayed"), net.playing("relayed", "rogue"):
+        result = net.ask(params=params)["result"]
+    assert (result["servers"], result["rogue_servers"]) == (1, 0)
 
 
 def test_the_client_is_another_one_than_the_box_and_the_same_each_time(net: Dhcp) -> None:

@@ -4,6 +4,7 @@ nak     offers, and takes it back when asked for it
 mute    offers, and says no more
 noise   sends what is no answer before it offers
 garbage sends nothing else
+relayed offers through a relay
 """
 
 import socket
@@ -16,9 +17,12 @@ DISCOVER, REQUEST = 1, 3
 HERE, OFFERED = "10.98.0.1", "10.98.0.150"
 
 
-def message(kind: int, asked: bytes, *, xid: bytes | None = None, client: bytes | None = None) -> bytes:
+def message(
+    kind: int, asked: bytes, *, xid: bytes | None = None, client: bytes | None = None, relay: str = "0.0.0.0"
+) -> bytes:
     """RFC 2131 §2, with the options that every server sends."""
-    head = struct.pack("!BBBB", 2, 1, 6, 0) + (xid or asked[4:8]) + bytes(8) + socket.inet_aton(OFFERED) + bytes(8)
+    head = struct.pack("!BBBB", 2, 1, 6, 0) + (xid or asked[4:8]) + bytes(8) + socket.inet_aton(OFFERED) + bytes(4)
+    head += socket.inet_aton(relay)
     options = bytes((53, 1, kind, 54, 4)) + socket.inet_aton(HERE) + bytes((51, 4)) + struct.pack("!I", 600)
     text = b"no longer" if kind == NAK else b""
     options += (bytes((56, len(text))) + text if text else b"") + b"\xff"
@@ -45,8 +49,11 @@ def noise(asked: bytes) -> list[bytes]:
 def replies(part: str, asked: bytes) -> list[bytes]:
     """What this part says to a message of a client."""
     kind = asked[242] if asked[236:240] == COOKIE and asked[240] == 53 else 0
+    relay = "10.98.0.7" if part == "relayed" else "0.0.0.0"
     if kind == DISCOVER:
-        return (noise(asked) if part in ("noise", "garbage") else []) + [message(OFFER, asked)][part == "garbage" :]
+        return (noise(asked) if part in ("noise", "garbage") else []) + [message(OFFER, asked, relay=relay)][
+            part == "garbage" :
+        ]
     return [message(NAK, asked)] if kind == REQUEST and part == "nak" else []
 
 

@@ -104,7 +104,9 @@ def _figures(params: Params, outcome: Outcome) -> dict[str, Any]:
     if outcome.chosen is None:
         return {"attempts": outcome.attempts or None, "servers": 0 if outcome.attempts else None}
     offer = outcome.offers[outcome.chosen]
-    rogues = sum(each.server not in params.expected_servers for each in outcome.offers)
+    # of several that claim one identifier no more than one is the server
+    good = {each.server for each in outcome.offers} & set(params.expected_servers)
+    rogues = len(outcome.offers) - len(good)
     return {
         "offer_time": offer.offer_time,
         "ack_time": outcome.ack_time,

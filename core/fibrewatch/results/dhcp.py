@@ -62,9 +62,10 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
     attempts: Annotated[Count | None, Metric("packets", "DISCOVERs sent until an offer came.", "lower")] = None
     servers: Annotated[Count | None, Metric("", "Servers that made an offer.")] = None
-    rogue_servers: Annotated[Count | None, Metric("", "Servers that made an offer and are not expected.", "lower")] = (
-        None
-    )
+    rogue_servers: Annotated[
+        Count | None,
+        Metric("", "Servers that are not expected, or a second one that claims to be one that is.", "lower"),
+    ] = None
     lease_time: Annotated[float | None, Metric("seconds", "Lease time offered.")] = None
     interface: str | None = None
     server: Address | None = None
