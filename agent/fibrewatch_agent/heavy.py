@@ -78,7 +78,7 @@ class Heavy:
         self._boot = boot_id()
         self._looked: dict[str, tuple[float, Look]] = {}
         self._trips: dict[str, RoundTrips] = {}
-        self._warned: set[str] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     def line(self, plan: Plan) -> LineConfig | None:
         """The configured uplink of a test."""
@@ -141,13 +141,18 @@ class Heavy:
         found = Look(unknown="no router is configured")
         if line is not None and line.router is not None and interface is not None:
             found = await tenants.by_counters(line, interface, direction_of(plan))
-            if found.unknown is not None and name not in self._warned:
-                self._warned.add(name)
-                log.warning("no counters of the router uplink=%s: %s", name, found.unknown)
+            if found.unknown is not None:
+                self.warn(name, found.unknown)
         if found.unknown is not None:
             found = await self.round_trips(name).look(box)
         self._looked[name] = (time.monotonic(), found)
         return found
+
+    def warn(self, name: str, why: str) -> None:
+        """Says once of a line why the router's counters tell nothing of it."""
+        if (name, why) not in self._warned:
+            self._warned.add((name, why))
+            log.warning("no counters of the router uplink=%s: %s", name, why)
 
     def round_trips(self, name: str) -> RoundTrips:
         """Those of one line."""
@@ -283,10 +288,10 @@ class Watch:
 
     async def look_before(self, known: tuple[float, Look] | None) -> None:
         """Round trips before the test, where there are no counters; one just made is as good."""
-        if self._line is not None and self._line.router is not None:
-            return
-        if known is not None and known[1].busy is None and time.monotonic() - known[0] <= _FRESH_S:
+        fresh = known is not None and known[1].busy is None and time.monotonic() - known[0] <= _FRESH_S
+        if known is not None and fresh and known[1].others is None:
             self._looks.append(known[1])
+        if fresh or (self._line is not None and self._line.router is not None):
             return
         self._looks.append(await self._heavy.look(self._plan, self._box))
 
@@ -332,7 +337,8 @@ class Watch:
             return
         if self._poll is not None and self._poll.edges():
             await self._refreshed(self._poll, self._box.flow[1])
-            return
+            if self._others() is not None:
+                return
         await asyncio.sleep(_AFTER_S)
         self._looks.append(await self._heavy.round_trips(self._plan.uplink or "").look(self._box))
 
@@ -358,8 +364,10 @@ class Watch:
             self._box.mark(verdict, reason)
         if others is None and any(look.busy for look in self._looks):
             self._box.mark("invalid", "tenants_traffic")
+        if others is None and self._line is not None and all(look.unknown for look in self._looks):
+            self._box.mark("valid", "tenants_unknown")
         if self._box.verdict == "censored" and hasattr(result, "bound"):
-            bound = proved(goodput, others.rate if others else None)
+            bound = proved(goodput, others.beyond_headers if others else None)
             result = replace(result, bound=bound if hasattr(result, "goodput") else capacity_of(bound))
         return result, conditions
 
@@ -367,7 +375,11 @@ class Watch:
         flow = self._box.flow
         if self._poll is None or flow is None:
             return None
-        return wan.during(self._poll.edges(), self._direction, *flow)
+        found = wan.during(self._poll.edges(), self._direction, *flow)
+        if found is None or found.credible:
+            return found
+        self._heavy.warn(self._plan.uplink or "", tenants.TOO_LITTLE)
+        return None
 
     def _evidence(self, goodput: float, conditions: Conditions, others: Others | None) -> Evidence:
         line, interface = self._line, self._heavy.interface(self._box)
@@ -385,7 +397,7 @@ class Watch:
             softirq=hardware.softirq_share(*seen) if seen else None,
             held_back=hardware.held_share(*seen) if seen else None,
             throttled=conditions.throttled,
-            cross_traffic=others.rate - wan.OWN_TOLERANCE * others.own if others else None,
+            cross_traffic=others.beyond_headers if others else None,
             tenants_above=tenants.tolerated(line, self._direction, told) if line else None,
         )
 

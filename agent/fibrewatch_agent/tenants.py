@@ -20,7 +20,8 @@ from fibrewatch_agent.wan_poll import Poll, polling
 log = logging.getLogger(__name__)
 
 LOOK_S = 10.0
-"""Two refreshes of a router's counters are waited for so long; a line on which nothing moved in that time is idle."""
+"""Two refreshes of a router's counters are waited for so long; where there are none, it is not known why."""
+TOO_LITTLE = "the router counted less than our own traffic: is `wan` another interface, or does its hardware forward?"
 _ECHOES, _EACH_S, _LAST_S = 20, 0.05, 1.0
 
 
@@ -56,8 +57,15 @@ async def by_counters(line: LineConfig, interface: str, direction: Direction, lo
         return Look(unknown=str(e))
     if complaint is not None or not heard:
         return Look(unknown=complaint.detail if complaint else f"SNMP: no answer in {look_s:g} s")
-    limit = tolerated(line, direction, speed)
-    if found is None or limit is None or not found.exceed(limit):
+    if found is None:
+        return Look(unknown=f"SNMP: the counters moved less than twice in {look_s:g} s")
+    return _judged(found, tolerated(line, direction, speed), direction)
+
+
+def _judged(found: Others, limit: float | None, direction: Direction) -> Look:
+    if not found.credible:
+        return Look(unknown=TOO_LITTLE)
+    if limit is None or not found.exceed(limit):
         return Look(others=found)
     return Look(f"tenants move {_mbits(found.rate)} Mbit/s {direction}, {_mbits(limit)} are tolerated", found)
 

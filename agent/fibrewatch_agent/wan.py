@@ -15,6 +15,10 @@ Direction = Literal["down", "up"]
 
 OWN_TOLERANCE = 0.02
 """Of our own traffic: the two count different headers (PPPoE, VLAN), 4 to 22 bytes a frame of 1514."""
+LOST_UP = 0.1
+"""Of what we send the router may drop so much before it counts it."""
+ASIDE = 20e3
+"""Bytes per second of ours that need not pass the router: the questions to it, the site's own network."""
 SETTLED_S = 1.0
 """At first a transfer fills queues: what is on its way in them was counted by one side and not yet by the other."""
 DRAINED_S = 0.3
@@ -86,6 +90,7 @@ class Others(NamedTuple):
     Attributes:
         least: Sure, wherever between two polls the router refreshed its counters; `most` likewise.
         own: Our own share.
+        missing: What the router counted less than was surely ours, and than may be lost on the way to it.
     """
 
     begin: float
@@ -94,6 +99,17 @@ class Others(NamedTuple):
     least: float
     most: float
     own: float
+    missing: float = 0.0
+
+    @property
+    def credible(self) -> bool:
+        """The router's counters hold our own traffic; else they are another interface's, or its hardware forwards."""
+        return self.missing <= ASIDE
+
+    @property
+    def beyond_headers(self) -> float:
+        """The rate, less what differently counted headers of our own traffic may feign."""
+        return max(0.0, self.rate - OWN_TOLERANCE * self.own)
 
     def exceed(self, tolerated: float) -> bool:
         """Whether it is sure that they moved more than that."""
@@ -138,6 +154,7 @@ def others(first: Edge, last: Edge, direction: Direction) -> Others | None:
     def rate(own: float) -> float:
         return max(0.0, total - own) / seconds
 
+    surely, lost = ours(first.now, last.before), OWN_TOLERANCE if direction == "down" else LOST_UP
     return Others(
         begin=first.now.at,
         end=last.now.at,
@@ -145,6 +162,7 @@ def others(first: Edge, last: Edge, direction: Direction) -> Others | None:
         least=rate(ours(first.before, last.now)),
         most=rate(ours(first.now, last.before)),
         own=ours(first.now, last.now) / seconds,
+        missing=max(0.0, (1 - lost) * surely - total) / seconds,
     )
 
 

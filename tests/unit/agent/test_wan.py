@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fibrewatch_agent.wan import Own, Sample, during, edges, latest, others, speed_of
 
@@ -132,3 +133,55 @@ def test_a_line_without_traffic_has_no_edges_and_a_speed() -> None:
     idle = [sample(float(i), 5, speed=125e6 if i < 2 else None) for i in range(4)]
     assert edges(idle) == []
     assert speed_of(idle) == 125e6
+
+
+def steady(share: float, direction: str = "down") -> Any:
+    """Ours at 10 MB/s for three seconds, of which the router counted a share."""
+    size = 10_000_000
+
+    def at(second: int) -> Sample:
+        ours, counted = size * second, int(share * size * second)
+        packets = ours // FRAME
+        own = Own(ours, packets, 0, 0) if direction == "down" else Own(0, 0, ours, packets)
+        both = (counted, 0) if direction == "down" else (0, counted)
+        return Sample(at=float(second), uptime=second * 100, received=both[0], sent=both[1], own=own, mtu=1500)
+
+    samples = [
+        at(i // 10) if i % 10 == 0 else replace(at(i // 10), at=i / 10, own=_ours(i, direction)) for i in range(41)
+    ]
+    return others(edges(samples)[0], edges(samples)[-1], direction)  # type: ignore[arg-type]
+
+
+def _ours(tenths: int, direction: str) -> Own:
+    ours = 1_000_000 * tenths
+    return Own(ours, ours // FRAME, 0, 0) if direction == "down" else Own(0, 0, ours, ours // FRAME)
+
+
+@pytest.mark.parametrize(
+    ("share", "direction", "credible"),
+    [
+        (1.0, "down", True),
+        (1.3, "down", True),
+        (0.85, "down", False),
+        (0.001, "down", False),
+        (0.95, "up", True),  # what a queue dropped on its way out
+        (0.5, "up", False),
+    ],
+)
+def test_a_router_that_counts_less_than_ours_is_not_believed(share: float, direction: str, credible: bool) -> None:
+    assert steady(share, direction).credible is credible
+
+
+def test_the_questions_to_the_router_itself_discredit_it_not() -> None:
+    found = edges([sample(i / 5, 60 * (i // 15), 400 * i) for i in range(60)])
+    seen = latest(found, "down")
+    assert seen is not None
+    assert seen.credible
+
+
+@pytest.mark.parametrize("extra", [4, 12, 22])
+def test_headers_that_only_the_router_counts_prove_nothing(extra: int) -> None:
+    seen = steady(1 + extra / FRAME)
+    assert seen.rate > 0
+    assert seen.beyond_headers == 0
+    assert steady(1.3).beyond_headers == pytest.approx(2.8e6)
