@@ -146,7 +146,7 @@ async def test_port_that_is_taken_leads_to_another(tmp_path: Path, name: str) ->
 async def test_every_port_taken_is_busy(tmp_path: Path, name: str) -> None:
     with Responder(tmp_path, [name], ports=1) as responder, socket.create_server(("127.0.0.1", responder.first)):
         with pytest.raises(ProbeError) as caught:
-            await reserved(responder, name).__aenter__()
+            await reserve(responder.control(name), wish(), box(), patience_s=3).__aenter__()
         assert caught.value.error == "busy"
         assert "no server" in caught.value.detail
         assert responder.status(name)["running"] == 0
