@@ -145,7 +145,7 @@ def losses(short: bool) -> Topic:
         scenarios = [ping(f"ping-loss-{p}", n, r2_out=f"loss {p}%") for p, n in (("0", 3000), ("0.1", 20000))]
         scenarios += [ping(f"ping-loss-{p}", n, r2_out=f"loss {p}%") for p, n in (("1", 5000), ("5", 3000))]
         scenarios += [
-            stamp("stamp-loss-0.1-1", 20000, r2_out="loss 0.1%", r2_in="loss 1%"),
+            stamp("stamp-loss-0.1-1", 20100, r2_out="loss 0.1%", r2_in="loss 1%"),
             stamp("stamp-loss-5-0", 3000, r2_out="loss 5%"),
         ]
     text = (
