@@ -191,8 +191,8 @@ def order(short: bool) -> Topic:
         scenarios.append(stamp("stamp-order-back", count, r2_out=back, r2_in=there))
     text = (
         f"Of packets 10 ms apart netem lets every fifth overtake (`{there}`) one way and doubles one in twenty"
-        f" (`{back}`) the other. True is counted in the captures by the definition of RFC 4737 §3.3. A copy of the last"
-        " packet may come when the window is over."
+        f" (`{back}`) the other. True is counted in the captures by the definition of RFC 4737 §3.3. The reply to"
+        " a copy of the last packet may come when the window is over."
     )
     return Topic("Reordering and duplicates", text, scenarios, partial(_order, [each.name for each in scenarios]))
 
@@ -213,7 +213,7 @@ def _order(names: Sequence[str], seen: Outcomes) -> list[Row]:
                 "duplicates_backward": back.duplicates,
             }
         for field, true in truth.items():
-            within = 1 if field.startswith("duplicates") else 0
+            within = 1 if field.startswith("duplicates") or field == "reordered_backward" else 0
             told = outcome.result.get(field, 0 if name.startswith("ping") else None)  # ping leaves a 0 out
             made.append(rows.count(f"{name}: {field}", true, told, within=within))
     return made
