@@ -18,18 +18,20 @@ from typing import Any, Literal, NamedTuple, cast
 from msgspec.structs import replace
 
 from benchmarks.support import ROOT
-from fibrewatch_agent import amounts, budget, steady
-from fibrewatch_agent.amounts import Way
 from fibrewatch_agent.box import Box, Window
-from fibrewatch_agent.budget import Account, Planned
 from fibrewatch_agent.config import AgentConfig, Plan, load_config
-from fibrewatch_agent.heavy import Heavy, Hold, direction_of, planned
+from fibrewatch_agent.line import budget
+from fibrewatch_agent.line.budget import Account, Planned
+from fibrewatch_agent.line.tenants import Look
 from fibrewatch_agent.responder.desk import Desk, Ending, Entry, Limits
 from fibrewatch_agent.scheduler import Scheduler
-from fibrewatch_agent.slot_messages import LONGEST_WAIT_S, Wish
-from fibrewatch_agent.steady import Point, Rule
-from fibrewatch_agent.tenants import Look
-from fibrewatch_agent.turn import Turn
+from fibrewatch_agent.slots.messages import LONGEST_WAIT_S, Wish
+from fibrewatch_agent.traffic import amounts
+from fibrewatch_agent.traffic.amounts import Way
+from fibrewatch_agent.transfer import steady
+from fibrewatch_agent.transfer.heavy import Heavy, Hold, direction_of, planned
+from fibrewatch_agent.transfer.steady import Point, Rule
+from fibrewatch_agent.transfer.turn import Turn
 from tests.unit.agent.virtual import VirtualLoop, Wall
 
 DAY_S = 86400.0

@@ -26,7 +26,7 @@ import msgspec
 from benchmarks.support import ROOT, need, options, python, save, table
 from fibrewatch.results.path import Params, Result
 from fibrewatch_agent.box import Box
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.probes.path import path
 from tests.support.netns import Namespace
 from tests.support.pcap import packets

@@ -17,7 +17,7 @@ from benchmarks.support import ROOT, need, options, python, save, table
 from fibrewatch.config import build
 from fibrewatch.results.throughput import Params
 from fibrewatch_agent.box import Box
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.probes.throughput import throughput
 from tests.support.loaded import PORT, LoadedLine, line_with_server
 from tests.support.throughput_driver import cpu_s

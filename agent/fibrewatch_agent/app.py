@@ -18,14 +18,14 @@ from fibrewatch_agent import memory
 from fibrewatch_agent.clock import ClockWatch, boot_id
 from fibrewatch_agent.conditions import Observer, between
 from fibrewatch_agent.config import AgentConfig, load_config
-from fibrewatch_agent.heavy import Heavy
-from fibrewatch_agent.icmp import IcmpSockets
-from fibrewatch_agent.interfaces import inventory
-from fibrewatch_agent.line_keeper import LineKeeper
+from fibrewatch_agent.line.keeper import LineKeeper
+from fibrewatch_agent.net.icmp import IcmpSockets
+from fibrewatch_agent.net.interfaces import inventory
 from fibrewatch_agent.runner import LostTargets, Runner
 from fibrewatch_agent.scheduler import Scheduler
 from fibrewatch_agent.sdnotify import Notifier
 from fibrewatch_agent.spool import Spool
+from fibrewatch_agent.transfer.heavy import Heavy
 from fibrewatch_agent.uplink import run_uplink
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fibrewatch.measurement import Error, Target, Verdict
-from fibrewatch_agent import landmarks, resolver
+from fibrewatch_agent.line import landmarks
+from fibrewatch_agent.net import resolver
 from fibrewatch_agent.tables import Control
 
 if TYPE_CHECKING:
-    from fibrewatch_agent.icmp import IcmpSockets
-    from fibrewatch_agent.turn import Turn
+    from fibrewatch_agent.net.icmp import IcmpSockets
+    from fibrewatch_agent.transfer.turn import Turn
 
 RESOLVE_TIMEOUT_S = 5.0
 _SEVERITY: dict[Verdict, int] = {"valid": 0, "censored": 1, "invalid": 2}

@@ -132,7 +132,7 @@ def _once(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from fibrewatch_agent.doctor import examine
+    from fibrewatch_agent.doctor.report import examine
 
     checks = asyncio.run(examine(arguments.config or DEFAULT_PATH))
     print("\n".join(str(check) for check in checks), flush=True)
@@ -140,8 +140,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from fibrewatch_agent.calibrate import calibrate
     from fibrewatch_agent.once import describe
+    from fibrewatch_agent.transfer.calibrate import calibrate
 
     config = load_config(arguments.config or DEFAULT_PATH)
     measurements = asyncio.run(calibrate(config))
@@ -150,9 +150,9 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
-    from fibrewatch_agent.budget_lines import budgets
-    from fibrewatch_agent.ceilings import load, never_proved
-    from fibrewatch_agent.traffic_table import table
+    from fibrewatch_agent.line.budget_lines import budgets
+    from fibrewatch_agent.traffic.table import table
+    from fibrewatch_agent.transfer.ceilings import load, never_proved
 
     path = arguments.config or DEFAULT_PATH
     config = load_config(path)

@@ -17,12 +17,14 @@ from fibrewatch.errors import ConfigError, WireError
 from fibrewatch.measurement import Target
 from fibrewatch.results import PROBES, ProbeType
 from fibrewatch.wire import ID_PATTERN, AgentId, agent_id
-from fibrewatch_agent import control_config, landmarks, line_config, preset
+from fibrewatch_agent import control_config, preset
 from fibrewatch_agent.fragments import read_fragments
-from fibrewatch_agent.line_config import LineConfig
+from fibrewatch_agent.line import config as line_config
+from fibrewatch_agent.line import landmarks
+from fibrewatch_agent.line.config import LineConfig
+from fibrewatch_agent.line.quiet_hours import Hours
 from fibrewatch_agent.preset import BEYOND
 from fibrewatch_agent.probes import ProbeFunction, probe_function
-from fibrewatch_agent.quiet_hours import Hours
 from fibrewatch_agent.tables import Control, Entry, ScheduleConfig, TargetConfig
 
 DEFAULT_PATH = Path("/etc/fibrewatch/agent.toml")

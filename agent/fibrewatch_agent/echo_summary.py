@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fibrewatch import sketch, stats
 from fibrewatch.results.ping import Result, Stamps
-from fibrewatch_agent.icmp import Echo
+from fibrewatch_agent.net.icmp import Echo
 
 _WORST_FIRST: tuple[Stamps, ...] = ("user", "kernel_receive", "kernel")
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.sockets import Endpoint, probe_error
+from fibrewatch_agent.net.sockets import Endpoint, probe_error
 
 R = TypeVar("R", bound=Struct)
 

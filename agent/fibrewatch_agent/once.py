@@ -27,10 +27,10 @@ from fibrewatch_agent.config import (
     valid_label,
 )
 from fibrewatch_agent.control_config import control_of
-from fibrewatch_agent.heavy import Heavy
-from fibrewatch_agent.line_config import Lines
+from fibrewatch_agent.line.config import Lines
 from fibrewatch_agent.runner import Runner
 from fibrewatch_agent.tables import Control, ScheduleConfig
+from fibrewatch_agent.transfer.heavy import Heavy
 
 TEST = "once"
 NOBODY = "local/local/local"
@@ -56,7 +56,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 async def measure(plan: Plan, agent: str, window_s: float, heavy: Heavy | None = None) -> AnyMeasurement:
     """Runs the plan once; nothing is stored or published."""
-    from fibrewatch_agent.icmp import IcmpSockets
+    from fibrewatch_agent.net.icmp import IcmpSockets
 
     async def store(measurement: AnyMeasurement, *, dated: bool) -> None:
         pass

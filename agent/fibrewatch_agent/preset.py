@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from fibrewatch.config import nearest
 from fibrewatch.errors import ConfigError
 from fibrewatch.measurement import Role
-from fibrewatch_agent.landmarks import FIRST_HOP, GATEWAY
+from fibrewatch_agent.line.landmarks import FIRST_HOP, GATEWAY
 from fibrewatch_agent.tables import Entry, ScheduleConfig, Service, TargetConfig
 
 BEYOND: tuple[Role, ...] = ("operator", "neutral", "responder", "service")

@@ -18,12 +18,12 @@ from fibrewatch_agent.box import Box, ProbeError, Window
 from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.conditions import UNDER_VOLTAGE, Observer, Snapshot, between
 from fibrewatch_agent.config import Plan
-from fibrewatch_agent.heavy import Heavy, Hold
 from fibrewatch_agent.probes import probe_function
-from fibrewatch_agent.turn import Turn
+from fibrewatch_agent.transfer.heavy import Heavy, Hold
+from fibrewatch_agent.transfer.turn import Turn
 
 if TYPE_CHECKING:
-    from fibrewatch_agent.icmp import IcmpSockets
+    from fibrewatch_agent.net.icmp import IcmpSockets
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from fibrewatch import schedule
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch_agent.box import Window
 from fibrewatch_agent.config import Plan
-from fibrewatch_agent.heavy import Hold
-from fibrewatch_agent.turn import Turn
+from fibrewatch_agent.transfer.heavy import Hold
+from fibrewatch_agent.transfer.turn import Turn
 
 log = logging.getLogger(__name__)
 

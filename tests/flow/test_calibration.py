@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fibrewatch_agent import ceilings
+from fibrewatch_agent.transfer import ceilings
 from tests.support.iperf3 import Server
 
 CONFIG = """

@@ -17,8 +17,8 @@ import pytest
 from fibrewatch.results.capacity import Params, Result
 from fibrewatch_agent import python_child
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.capacity_messages import HELLO_BYTES, Hello, seal
-from fibrewatch_agent.capacity_order import ORDER
+from fibrewatch_agent.capacity.messages import HELLO_BYTES, Hello, seal
+from fibrewatch_agent.capacity.order import ORDER
 from fibrewatch_agent.probes.capacity import capacity
 from tests.support.iperf3 import box, until
 from tests.support.leftovers import nothing_left
@@ -170,7 +170,7 @@ async def served(**order: Any) -> AsyncIterator[tuple["subprocess.Popen[bytes]",
         "most": 1e6,
     }
     env = {"LANG": "C", ORDER: json.dumps(granted | order)}
-    argv = python_child.command("fibrewatch_agent.capacity_child")
+    argv = python_child.command("fibrewatch_agent.capacity.child")
     process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:

@@ -121,7 +121,7 @@ def lease(net: Dhcp, mac: str) -> str:
     """Takes the box's own lease, by the same packets, and keeps it."""
     script = (
         "import sys; from fibrewatch_agent import dhcp_packets as p, dhcp_child as c;"
-        "from fibrewatch_agent.dhcp_order import Order; import time;"
+        "from fibrewatch_agent.dhcp.order import Order; import time;"
         "o = Order(interface='eth0', client=sys.argv[1], full=False, timeout_s=5, wait_s=0);"
         "t = c.Exchange(c.opened('eth0'), o); k = t.client(); t.send(p.discover(k), k);"
         "offer = next(t.hear(time.monotonic() + 5)).message;"

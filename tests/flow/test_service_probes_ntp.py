@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fibrewatch.results.ntp import Params, Result
-from fibrewatch_agent import datagram
 from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.net import datagram
 from fibrewatch_agent.probes.ntp import ntp
 from tests.support.leftovers import cancel_at_each_wait, nothing_left
 from tests.support.listeners import udp_server

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.reservation import Control, Slot, reserve
+from fibrewatch_agent.slots.reservation import Control, Slot, reserve
 from tests.support.certificates import Authority
 from tests.support.iperf3 import alive, box, until
 from tests.support.leftovers import nothing_left

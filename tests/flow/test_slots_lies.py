@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from fibrewatch_agent import reservation
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.reservation import Control, Slot, reserve
+from fibrewatch_agent.slots import reservation
+from fibrewatch_agent.slots.reservation import Control, Slot, reserve
 from tests.support.certificates import Authority
 from tests.support.iperf3 import box
 from tests.support.leftovers import cancel_at_each_wait, nothing_left
@@ -187,7 +187,7 @@ async def test_token_that_is_none(tmp_path: Path, content: str | None, error: st
 
 
 def test_resident_box_never_loads_the_server() -> None:
-    code = "import fibrewatch_agent.app, fibrewatch_agent.reservation, sys; sys.exit('aiohttp' in sys.modules)"
+    code = "import fibrewatch_agent.app, fibrewatch_agent.slots.reservation, sys; sys.exit('aiohttp' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

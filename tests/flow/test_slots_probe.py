@@ -88,7 +88,7 @@ async def test_second_box_of_a_site_does_not_measure_at_the_second_responder(tmp
 
 
 async def _hold(responder: Responder, name: str) -> None:
-    from fibrewatch_agent.reservation import reserve
+    from fibrewatch_agent.slots.reservation import reserve
 
     async with reserve(responder.control(name), wish(rate=None), box(), 5) as slot:
         await transfer(slot, seconds=60)

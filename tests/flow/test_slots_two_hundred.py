@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fibrewatch_agent.reservation import reserve
+from fibrewatch_agent.slots.reservation import reserve
 from tests.support.certificates import Authority
 from tests.support.iperf3 import box
 from tests.support.leftovers import nothing_left

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from scapy.contrib.stamp import STAMPSessionReflectorTestUnauthenticated, STAMPSessionSenderTestUnauthenticated
 
-from fibrewatch_agent import stamp_packets
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
+from fibrewatch_agent.stamp import packets as stamp_packets
 from tests.support.listeners import udp_server
 from tests.support.reflector_bench import Bench
 from tests.support.stamp_here import run

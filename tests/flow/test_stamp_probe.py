@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.packet_window import PacketWindow
+from fibrewatch_agent.net.packet_window import PacketWindow
 from fibrewatch_agent.responder.keep import command
 from fibrewatch_agent.responder.reflector import ReflectorConfig
 from tests.support.leftovers import cancel_at_each_wait, nothing_left

@@ -8,8 +8,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from fibrewatch_agent import netlink
-from fibrewatch_agent.tcp_info import TcpInfo, settable
+from fibrewatch_agent.net import netlink
+from fibrewatch_agent.net.tcp_info import TcpInfo, settable
 from tests.support.iperf3 import wait_until
 
 HOSTS = {4: "127.0.0.1", 6: "::1"}

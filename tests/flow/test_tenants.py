@@ -21,7 +21,7 @@ from fibrewatch import wire
 from fibrewatch.measurement import Measurement
 from fibrewatch.results import PROBES
 from fibrewatch.results.throughput import Result
-from fibrewatch_agent.verdict import SATURATED
+from fibrewatch_agent.transfer.verdict import SATURATED
 from tests.support.netns import Link, Namespace
 from tests.support.routed import FULL_FRAME, PAYLOAD, RoutedLine
 from tests.support.snmpd import AUTH, COMMUNITY, PRIVACY, USERS, Snmpd
@@ -275,8 +275,8 @@ def test_without_counters_demand_that_began_meanwhile_shows_afterwards(line: Sha
 COUNTERS = """
 import asyncio, json, sys
 import msgspec
-from fibrewatch_agent.line_config import RouterConfig
-from fibrewatch_agent.wan_poll import polling
+from fibrewatch_agent.line.config import RouterConfig
+from fibrewatch_agent.line.wan_poll import polling
 
 async def main():
     found = []
@@ -347,7 +347,7 @@ def test_why_there_are_no_counters_is_said(line: SharedLine, settings: dict[str,
     order = json.dumps(
         {"router": {"address": "10.99.1.2", "wan": "eth1"} | settings, "interface": "eth0", "every_s": 0.2}
     )
-    child = [sys.executable, "-c", "from fibrewatch_agent.snmp_child import main; main()"]
+    child = [sys.executable, "-c", "from fibrewatch_agent.line.snmp_child import main; main()"]
     process = subprocess.Popen(
         line.box.exec("env", f"FIBREWATCH_ORDER={order}", *child), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -15,10 +15,10 @@ from fibrewatch.results import PROBES
 from fibrewatch.results.throughput import Params
 from fibrewatch_agent.conditions import Observer
 from fibrewatch_agent.config import Plan
-from fibrewatch_agent.heavy import Heavy
-from fibrewatch_agent.icmp import IcmpSockets
-from fibrewatch_agent.line_config import LineConfig
+from fibrewatch_agent.line.config import LineConfig
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.runner import Runner
+from fibrewatch_agent.transfer.heavy import Heavy
 from tests.support.iperf3 import Server
 
 GIGABIT = 125e6

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from fibrewatch_agent.config import Plan, load_config
 from fibrewatch_agent.once import Request, prepare
-from fibrewatch_agent.traffic import amount_of, rows, total
+from fibrewatch_agent.traffic.forecast import amount_of, rows, total
 from tests.support.agent import Box, wait_until
 from tests.support.certificates import Authority
 from tests.support.mosquitto import free_port

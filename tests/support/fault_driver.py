@@ -17,7 +17,7 @@ import msgspec
 from fibrewatch.config import build
 from fibrewatch.results import PROBES
 from fibrewatch_agent.box import ProbeError, Window
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.probes import probe_function
 from tests.support.leftovers import cancel_after_turns, nothing_left
 from tests.support.probe_driver import box

@@ -13,9 +13,9 @@ from fibrewatch.measurement import AnyMeasurement
 from fibrewatch_agent.clock import boot_id
 from fibrewatch_agent.conditions import Observer
 from fibrewatch_agent.config import load_config
-from fibrewatch_agent.heavy import Heavy
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.runner import Runner
+from fibrewatch_agent.transfer.heavy import Heavy
 
 
 async def main(path: Path) -> None:

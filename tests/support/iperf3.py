@@ -11,7 +11,7 @@ from types import TracebackType
 import psutil
 
 from fibrewatch_agent.box import Box
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.responder.watch import activity, listens
 from tests.support.mosquitto import free_port
 

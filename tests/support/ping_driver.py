@@ -18,8 +18,8 @@ import msgspec
 
 from fibrewatch.results.ping import Params
 from fibrewatch_agent.box import Box, ProbeError, Window
-from fibrewatch_agent.icmp import Channel, Echo, IcmpSockets
-from fibrewatch_agent.icmp_packets import Destination, Family
+from fibrewatch_agent.net.icmp import Channel, Echo, IcmpSockets
+from fibrewatch_agent.net.icmp_packets import Destination, Family
 from fibrewatch_agent.probes.ping import ping
 
 

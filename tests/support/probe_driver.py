@@ -14,7 +14,7 @@ import msgspec
 from fibrewatch.config import build
 from fibrewatch.results import PROBES
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.probes import probe_function
 
 

@@ -8,9 +8,9 @@ import socket
 import sys
 from pathlib import Path
 
-from fibrewatch_agent import reservation
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.reservation import Control, Slot, reserve
+from fibrewatch_agent.slots import reservation
+from fibrewatch_agent.slots.reservation import Control, Slot, reserve
 from tests.support.iperf3 import box
 from tests.support.slots import transfer, wish
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from fibrewatch_agent.iperf3 import Run, conclude
-from fibrewatch_agent.reservation import Control, Slot
-from fibrewatch_agent.slot_login import login, version
-from fibrewatch_agent.slot_messages import Wish
+from fibrewatch_agent.slots.login import login, version
+from fibrewatch_agent.slots.messages import Wish
+from fibrewatch_agent.slots.reservation import Control, Slot
+from fibrewatch_agent.transfer.iperf3 import Run, conclude
 from tests.support.certificates import Authority
 from tests.support.iperf3 import free_range, until, wait_until
 

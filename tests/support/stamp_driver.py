@@ -19,11 +19,11 @@ from fibrewatch.config import build
 from fibrewatch.results import PROBES
 from fibrewatch_agent.box import Box, ProbeError, Window
 from fibrewatch_agent.clock import ClockState
-from fibrewatch_agent.icmp import IcmpSockets
-from fibrewatch_agent.icmp_packets import Family
+from fibrewatch_agent.net.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp_packets import Family
 from fibrewatch_agent.probes import probe_function
-from fibrewatch_agent.stamp_session import StampChannel, StampPacket, StampSession
-from fibrewatch_agent.stamp_summary import backward, forward, round_trip
+from fibrewatch_agent.stamp.session import StampChannel, StampPacket, StampSession
+from fibrewatch_agent.stamp.summary import backward, forward, round_trip
 from tests.support.ping_driver import block
 
 

@@ -10,7 +10,7 @@ from fibrewatch.config import build
 from fibrewatch.results import PROBES
 from fibrewatch_agent.box import Box, Window
 from fibrewatch_agent.clock import ClockState
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.probes import probe_function
 from fibrewatch_agent.responder.reflector import Reflector, ReflectorConfig
 

@@ -12,7 +12,7 @@ import msgspec
 
 from fibrewatch_agent.clock import ClockState
 from fibrewatch_agent.responder.reflector import Reflector, ReflectorConfig, raise_priority
-from fibrewatch_agent.stamp_key import read_key
+from fibrewatch_agent.stamp.key import read_key
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import msgspec
 from fibrewatch.config import build
 from fibrewatch.results.throughput import Params
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.probes.throughput import throughput
 
 

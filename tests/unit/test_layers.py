@@ -22,16 +22,16 @@ PURE = {
     "fibrewatch.sketch",
     "fibrewatch.stats",
     "fibrewatch.wire",
-    "fibrewatch_agent.baseline",
-    "fibrewatch_agent.budget",
-    "fibrewatch_agent.quiet_hours",
+    "fibrewatch_agent.line.baseline",
+    "fibrewatch_agent.line.budget",
+    "fibrewatch_agent.line.quiet_hours",
     "fibrewatch_agent.responder.desk",
-    "fibrewatch_agent.slot_messages",
-    "fibrewatch_agent.stamp_ledger",
-    "fibrewatch_agent.stamp_packets",
-    "fibrewatch_agent.stamp_tlvs",
-    "fibrewatch_agent.verdict",
-    "fibrewatch_agent.wan",
+    "fibrewatch_agent.slots.messages",
+    "fibrewatch_agent.stamp.ledger",
+    "fibrewatch_agent.stamp.packets",
+    "fibrewatch_agent.stamp.tlvs",
+    "fibrewatch_agent.transfer.verdict",
+    "fibrewatch_agent.line.wan",
     "fibrewatch_collector.admission",
     "fibrewatch_collector.exposition",
     "fibrewatch_collector.mesh",
@@ -111,9 +111,9 @@ def test_nothing_imports_app_but_the_command_line() -> None:
 def test_scapy_is_never_resident() -> None:
     """The DHCP child alone loads it, and nothing loads the child: it is started by its name."""
     users = {name for name in MODULES if "scapy" in {top(each) for each in IMPORTS[name]}}
-    assert users == {"fibrewatch_agent.dhcp_packets"}
-    assert importers(users) == {"fibrewatch_agent.dhcp_child"}
-    assert not importers({"fibrewatch_agent.dhcp_child"})
+    assert users == {"fibrewatch_agent.dhcp.packets"}
+    assert importers(users) == {"fibrewatch_agent.dhcp.child"}
+    assert not importers({"fibrewatch_agent.dhcp.child"})
 
 
 def test_aiohttp_is_the_responders_only() -> None:
@@ -126,12 +126,12 @@ def test_aiohttp_is_the_responders_only() -> None:
 
 def test_snmp_is_spoken_by_a_child_only() -> None:
     users = {name for name in MODULES if "gufo" in map(top, IMPORTS[name])}
-    assert users == {"fibrewatch_agent.snmp_child"}
+    assert users == {"fibrewatch_agent.line.snmp_child"}
     assert not importers(users)
 
 
 def test_the_environment_is_read_at_the_edge_only() -> None:
-    allowed = {"cli", "config", "__main__", "sdnotify", "snmp_child", "http_load_child", "capacity_child"}
+    allowed = {"cli", "config", "__main__", "sdnotify", "snmp_child", "child"}
     for name, tree in MODULES.items():
         used = any(isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"} for node in ast.walk(tree))
         assert not used or name.rsplit(".", maxsplit=1)[-1] in allowed, name

@@ -9,11 +9,11 @@ from typing import Literal
 from fibrewatch.errors import ToolError
 from fibrewatch.results.calibration import Params, Result
 from fibrewatch.results.throughput import Params as Transfer
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.child import child
-from fibrewatch_agent.iperf3 import TOOL
 from fibrewatch_agent.probes.throughput import throughput
+from fibrewatch_agent.traffic.amounts import Amount, Way
+from fibrewatch_agent.transfer.iperf3 import TOOL
 
 NEEDS_TARGET = False
 _LOOPBACK = "127.0.0.1"

@@ -9,15 +9,15 @@ from fibrewatch.errors import ToolError
 from fibrewatch.measurement import Error
 from fibrewatch.results.capacity import Params, Result
 from fibrewatch_agent import python_child
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError, flowing
-from fibrewatch_agent.capacity_figures import complaint, limits_of, result_of
-from fibrewatch_agent.capacity_messages import Hello
-from fibrewatch_agent.capacity_order import ORDER, Order, Outcome
+from fibrewatch_agent.capacity.figures import complaint, limits_of, result_of
+from fibrewatch_agent.capacity.messages import Hello
+from fibrewatch_agent.capacity.order import ORDER, Order, Outcome
 from fibrewatch_agent.child import Child, child
-from fibrewatch_agent.reservation import Slot, reserve
-from fibrewatch_agent.slot_messages import Priority, Wish
+from fibrewatch_agent.slots.messages import Priority, Wish
+from fibrewatch_agent.slots.reservation import Slot, reserve
 from fibrewatch_agent.tables import Control
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 NEEDS_TARGET = True
 _ON_DEMAND = "once"
@@ -109,7 +109,7 @@ def _order(params: Params, box: Box, slot: Slot) -> Order:
 
 
 async def _run(order: Order, box: Box) -> Outcome:
-    argv, env = python_child.command("fibrewatch_agent.capacity_child"), {ORDER: msgspec.json.encode(order).decode()}
+    argv, env = python_child.command("fibrewatch_agent.capacity.child"), {ORDER: msgspec.json.encode(order).decode()}
     duration_s = order.hello.duration_s if order.hello is not None else 0.0
     limit_s = _START_S + order.timeout_s + duration_s + _MARGIN_S
     try:

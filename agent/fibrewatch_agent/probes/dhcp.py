@@ -9,14 +9,15 @@ import msgspec
 
 from fibrewatch.errors import ToolError
 from fibrewatch.results.dhcp import Params, Result
-from fibrewatch_agent import netlink, python_child
-from fibrewatch_agent.amounts import Amount, Way
+from fibrewatch_agent import python_child
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.child import Child, child
-from fibrewatch_agent.dhcp_order import Order, Outcome
+from fibrewatch_agent.dhcp.order import Order, Outcome
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.icmp_socket import interface_index
-from fibrewatch_agent.neighbours import NotOnEthernetError, hardware_address
+from fibrewatch_agent.net import netlink
+from fibrewatch_agent.net.icmp_socket import interface_index
+from fibrewatch_agent.net.neighbours import NotOnEthernetError, hardware_address
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 _START_S = 20.0  # a slow card takes seconds to load scapy
 _LARGEST = 1 << 20
@@ -83,7 +84,7 @@ def _client(box: Box, mac: bytes) -> bytes:
 async def _exchange(order: Order) -> Outcome:
     if find_spec("scapy") is None:
         raise ProbeError("tool_missing", "scapy is not installed: pip install 'fibrewatch[agent]'")
-    argv = python_child.command("fibrewatch_agent.dhcp_child", msgspec.json.encode(order).decode())
+    argv = python_child.command("fibrewatch_agent.dhcp.child", msgspec.json.encode(order).decode())
     try:
         async with child(argv, keep=_LARGEST) as process:
             return await _said(process)

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 from fibrewatch.measurement import Error
 from fibrewatch.results.dns import Params, Result
-from fibrewatch_agent import dns_message
-from fibrewatch_agent.amounts import Amount, Way
-from fibrewatch_agent.amounts import tcp as tcp_traffic
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.dns_exchange import Answered, Question, ask
-from fibrewatch_agent.dns_message import Answer, MessageError
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.sockets import Endpoint, family_of
+from fibrewatch_agent.net.sockets import Endpoint, family_of
+from fibrewatch_agent.services import dns_message
+from fibrewatch_agent.services.dns_exchange import Answered, Question, ask
+from fibrewatch_agent.services.dns_message import Answer, MessageError
+from fibrewatch_agent.traffic.amounts import Amount, Way
+from fibrewatch_agent.traffic.amounts import tcp as tcp_traffic
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 RESOLVES = False  # a target that is a name is the question

@@ -7,14 +7,14 @@ import time
 from typing import NamedTuple
 
 from fibrewatch.results.http import Params, Result
-from fibrewatch_agent.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.connect import Connection, connected
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.http_exchange import DEFAULT_PORTS, Content, Url, get, redirected, refusal
-from fibrewatch_agent.http_message import Head, HttpError
-from fibrewatch_agent.streams import PlainStream, Stream
-from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, context
+from fibrewatch_agent.net.connect import Connection, connected
+from fibrewatch_agent.net.streams import PlainStream, Stream
+from fibrewatch_agent.net.tls_stream import CertificateRefusedError, TlsStream, context
+from fibrewatch_agent.services.http_exchange import DEFAULT_PORTS, Content, Url, get, redirected, refusal
+from fibrewatch_agent.services.http_message import Head, HttpError
+from fibrewatch_agent.traffic.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 
 NEEDS_TARGET = True
 _REQUEST_BYTES, _HEAD_BYTES = 200, 1000

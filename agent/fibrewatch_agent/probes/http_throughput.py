@@ -6,13 +6,13 @@ from fibrewatch.errors import ToolError
 from fibrewatch.measurement import Error
 from fibrewatch.results.http_throughput import Params, Result
 from fibrewatch_agent import python_child
-from fibrewatch_agent.amounts import Amount, Way, bulk
 from fibrewatch_agent.box import Box, ProbeError, flowing
 from fibrewatch_agent.child import Child, child
-from fibrewatch_agent.http_exchange import DEFAULT_PORTS
-from fibrewatch_agent.http_load_figures import limits_of, result_of
-from fibrewatch_agent.http_load_order import ORDER, Order, Outcome
-from fibrewatch_agent.tcp_info import settable
+from fibrewatch_agent.http_load.figures import limits_of, result_of
+from fibrewatch_agent.http_load.order import ORDER, Order, Outcome
+from fibrewatch_agent.net.tcp_info import settable
+from fibrewatch_agent.services.http_exchange import DEFAULT_PORTS
+from fibrewatch_agent.traffic.amounts import Amount, Way, bulk
 
 NEEDS_TARGET = True
 _START_S = 20.0  # a slow card takes seconds to load Python
@@ -60,7 +60,7 @@ def _order(params: Params, box: Box, address: str) -> Order:
 
 
 async def _transfer(order: Order, box: Box) -> Outcome:
-    argv, env = python_child.command("fibrewatch_agent.http_load_child"), {ORDER: msgspec.json.encode(order).decode()}
+    argv, env = python_child.command("fibrewatch_agent.http_load.child"), {ORDER: msgspec.json.encode(order).decode()}
     limit_s = _START_S + order.params.timeout_s * _BEGIN_TIMEOUTS + _MARGIN_S
     looks = round((limit_s + order.params.duration_s + order.params.omit_s) / _LOOK_S)
     try:

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from fibrewatch import stats
 from fibrewatch.results.lan import Params, Result
-from fibrewatch_agent import netlink, stamps
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.icmp_socket import interface_index
-from fibrewatch_agent.neighbours import Arp, Neighbours, NotOnEthernetError, Solicitation
-from fibrewatch_agent.netlink import Family, Neighbour, mac_text
-from fibrewatch_agent.packet_channel import Packet
-from fibrewatch_agent.sockets import Endpoint, opened
+from fibrewatch_agent.net import netlink, stamps
+from fibrewatch_agent.net.icmp_socket import interface_index
+from fibrewatch_agent.net.neighbours import Arp, Neighbours, NotOnEthernetError, Solicitation
+from fibrewatch_agent.net.netlink import Family, Neighbour, mac_text
+from fibrewatch_agent.net.packet_channel import Packet
+from fibrewatch_agent.net.sockets import Endpoint, opened
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 _MARGIN_S = 8.0
 _DISCARD = 9  # RFC 863

@@ -4,11 +4,12 @@ import os
 
 from fibrewatch.measurement import Error
 from fibrewatch.results.ntp import Params, Result
-from fibrewatch_agent import datagram, ntp_message
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.ntp_message import Packet, PacketError
+from fibrewatch_agent.net import datagram
+from fibrewatch_agent.services import ntp_message
+from fibrewatch_agent.services.ntp_message import Packet, PacketError
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 NEEDS_TARGET = True
 _REFUSALS: dict[str, Error] = {"DENY": "denied", "RSTR": "denied", "AUTH": "denied", "NKEY": "denied", "RATE": "busy"}

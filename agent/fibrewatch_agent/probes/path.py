@@ -14,17 +14,17 @@ from fibrewatch import stats
 from fibrewatch.results.path import Flow as FlowResult
 from fibrewatch.results.path import Hop, Params, Result, Router
 from fibrewatch.results.ping import Stamps
-from fibrewatch_agent import netlink, stamps
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.icmp_socket import interface_index
-from fibrewatch_agent.path_flow import SMALL, Flow, Probe, opened_flow, source_ports, tell_rejections
-from fibrewatch_agent.path_history import History, Known
-from fibrewatch_agent.path_mtu import MtuSearch
-from fibrewatch_agent.path_names import Name, Names
-from fibrewatch_agent.path_trace import AHEAD, REFILL_S, Trace
-from fibrewatch_agent.sockets import Endpoint
+from fibrewatch_agent.net import netlink, stamps
+from fibrewatch_agent.net.icmp_socket import interface_index
+from fibrewatch_agent.net.sockets import Endpoint
+from fibrewatch_agent.path.flow import SMALL, Flow, Probe, opened_flow, source_ports, tell_rejections
+from fibrewatch_agent.path.history import History, Known
+from fibrewatch_agent.path.mtu import MtuSearch
+from fibrewatch_agent.path.names import Name, Names
+from fibrewatch_agent.path.trace import AHEAD, REFILL_S, Trace
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 NEEDS_TARGET = True
 _MARGIN_S = 8.0  # the name's resolution has a time limit of its own

@@ -8,14 +8,14 @@ import time
 from functools import partial
 
 from fibrewatch.results.ping import Params, Result
-from fibrewatch_agent import packet_window
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box
 from fibrewatch_agent.echo_summary import summarise
-from fibrewatch_agent.icmp import Echo
-from fibrewatch_agent.icmp_packets import Destination, destination
-from fibrewatch_agent.icmp_socket import interface_index
-from fibrewatch_agent.packet_window import PacketWindow
+from fibrewatch_agent.net import packet_window
+from fibrewatch_agent.net.icmp import Echo
+from fibrewatch_agent.net.icmp_packets import Destination, destination
+from fibrewatch_agent.net.icmp_socket import interface_index
+from fibrewatch_agent.net.packet_window import PacketWindow
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 NEEDS_TARGET = True
 

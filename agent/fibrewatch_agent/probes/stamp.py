@@ -5,14 +5,14 @@ from functools import partial
 from pathlib import Path
 
 from fibrewatch.results.stamp import Params, Result
-from fibrewatch_agent import packet_window
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.packet_window import PacketWindow
-from fibrewatch_agent.sockets import Endpoint
-from fibrewatch_agent.stamp_key import read_key
-from fibrewatch_agent.stamp_session import Flow, StampChannel, StampPacket, StampSession
-from fibrewatch_agent.stamp_summary import Window, summarise
+from fibrewatch_agent.net import packet_window
+from fibrewatch_agent.net.packet_window import PacketWindow
+from fibrewatch_agent.net.sockets import Endpoint
+from fibrewatch_agent.stamp.key import read_key
+from fibrewatch_agent.stamp.session import Flow, StampChannel, StampPacket, StampSession
+from fibrewatch_agent.stamp.summary import Window, summarise
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 NEEDS_TARGET = True
 AUTHENTICATION = 88

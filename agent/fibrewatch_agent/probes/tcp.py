@@ -1,11 +1,11 @@
 """tcp: connects and closes; what the kernel's handshake took beside what this process saw."""
 
 from fibrewatch.results.tcp import Params, Result
-from fibrewatch_agent.amounts import Amount, Way
-from fibrewatch_agent.amounts import tcp as tcp_traffic
 from fibrewatch_agent.box import Box
-from fibrewatch_agent.connect import connected
 from fibrewatch_agent.findings import Findings
+from fibrewatch_agent.net.connect import connected
+from fibrewatch_agent.traffic.amounts import Amount, Way
+from fibrewatch_agent.traffic.amounts import tcp as tcp_traffic
 
 NEEDS_TARGET = True
 

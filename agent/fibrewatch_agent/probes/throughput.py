@@ -12,19 +12,19 @@ from typing import NamedTuple
 
 from fibrewatch.results.throughput import Params, Result
 from fibrewatch.schedule import phase
-from fibrewatch_agent import iperf3, rtt_beside
-from fibrewatch_agent.amounts import Amount, Way, bulk
 from fibrewatch_agent.box import Box, ProbeError, flowing
-from fibrewatch_agent.iperf3 import Report
-from fibrewatch_agent.rtt_beside import RttStream
-from fibrewatch_agent.slot_login import Login
-from fibrewatch_agent.slot_place import slot_for
-from fibrewatch_agent.steady import Rule
-from fibrewatch_agent.tcp_info import settable
-from fibrewatch_agent.transfer_end import Limits
-from fibrewatch_agent.transfer_figures import Transfer, result_of
-from fibrewatch_agent.transfer_watch import EVERY_S, SELDOM_S, Flow, TransferWatch
-from fibrewatch_agent.verdict import ends_of_iperf3
+from fibrewatch_agent.net.tcp_info import settable
+from fibrewatch_agent.slots.login import Login
+from fibrewatch_agent.slots.place import slot_for
+from fibrewatch_agent.traffic.amounts import Amount, Way, bulk
+from fibrewatch_agent.transfer import iperf3, rtt_beside
+from fibrewatch_agent.transfer.end import Limits
+from fibrewatch_agent.transfer.figures import Transfer, result_of
+from fibrewatch_agent.transfer.iperf3 import Report
+from fibrewatch_agent.transfer.rtt_beside import RttStream
+from fibrewatch_agent.transfer.steady import Rule
+from fibrewatch_agent.transfer.verdict import ends_of_iperf3
+from fibrewatch_agent.transfer.watch import EVERY_S, SELDOM_S, Flow, TransferWatch
 
 NEEDS_TARGET = True
 _MARGIN_S = 5.0

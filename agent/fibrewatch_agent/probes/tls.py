@@ -5,14 +5,14 @@ import time
 from datetime import UTC, datetime
 
 from fibrewatch.results.tls import Params, Result
-from fibrewatch_agent import certificate
-from fibrewatch_agent.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.certificate import CertificateError
-from fibrewatch_agent.connect import connected
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.sockets import Endpoint
-from fibrewatch_agent.tls_stream import CertificateRefusedError, TlsStream, context
+from fibrewatch_agent.net.connect import connected
+from fibrewatch_agent.net.sockets import Endpoint
+from fibrewatch_agent.net.tls_stream import CertificateRefusedError, TlsStream, context
+from fibrewatch_agent.services import certificate
+from fibrewatch_agent.services.certificate import CertificateError
+from fibrewatch_agent.traffic.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 
 NEEDS_TARGET = True
 _SECOND_LOOK_FAULTS = (ProbeError, OSError)

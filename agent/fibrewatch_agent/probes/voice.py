@@ -4,13 +4,14 @@ import time
 from functools import partial
 
 from fibrewatch.results.voice import Params, Result
-from fibrewatch_agent import stamp_summary, voice_summary
-from fibrewatch_agent.amounts import Amount, Way
 from fibrewatch_agent.box import Box, Window
-from fibrewatch_agent.packet_window import Grid, PacketWindow
+from fibrewatch_agent.net.packet_window import Grid, PacketWindow
+from fibrewatch_agent.net.sockets import Endpoint
 from fibrewatch_agent.probes.stamp import AUTHENTICATION, key_of, never_left, unfit
-from fibrewatch_agent.sockets import Endpoint
-from fibrewatch_agent.stamp_session import Flow, StampChannel
+from fibrewatch_agent.stamp import summary as stamp_summary
+from fibrewatch_agent.stamp import voice as voice_summary
+from fibrewatch_agent.stamp.session import Flow, StampChannel
+from fibrewatch_agent.traffic.amounts import Amount, Way
 
 NEEDS_TARGET = True
 

@@ -6,10 +6,10 @@ import msgspec
 
 from fibrewatch.errors import ToolError
 from fibrewatch_agent import python_child
-from fibrewatch_agent.capacity_order import CLAIMED, ORDER, READY, Order, Outcome
+from fibrewatch_agent.capacity.order import CLAIMED, ORDER, READY, Order, Outcome
 from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.responder.slot_server import Ended, Place
-from fibrewatch_agent.slot_messages import Wish
+from fibrewatch_agent.slots.messages import Wish
 
 _COMES_UP_S, _LOOK_S = 10.0, 0.02
 _LARGEST = 4 << 20
@@ -40,7 +40,7 @@ class CapacityServer:
         Raises:
             ToolError: It does not come up: the port is taken, say.
         """
-        argv = python_child.command("fibrewatch_agent.capacity_child")
+        argv = python_child.command("fibrewatch_agent.capacity.child")
         env = {ORDER: msgspec.json.encode(self._order).decode()}
         async with child(argv, keep=_LARGEST, env=env) as server:
             for _ in range(round(_COMES_UP_S / _LOOK_S)):

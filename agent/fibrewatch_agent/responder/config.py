@@ -12,7 +12,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_agent.responder.desk import Limits
 from fibrewatch_agent.responder.gate import Firewall
-from fibrewatch_agent.slot_messages import LONGEST_WAIT_S
+from fibrewatch_agent.slots.messages import LONGEST_WAIT_S
 
 _SITE = re.compile(rf"{ID_PATTERN}/{ID_PATTERN}")
 _Positive = Annotated[int, Meta(ge=1, le=100_000)]

@@ -21,7 +21,7 @@ from fibrewatch_agent.responder.desk import Desk, Entry, RefusedError
 from fibrewatch_agent.responder.gate import Gate
 from fibrewatch_agent.responder.identity import Tokens, common_name
 from fibrewatch_agent.responder.slot_keeper import METHODS, Keeper, Visit
-from fibrewatch_agent.slot_messages import SLOTS, Granted, Load, Problem, Queued, Reason, Wish
+from fibrewatch_agent.slots.messages import SLOTS, Granted, Load, Problem, Queued, Reason, Wish
 
 log = logging.getLogger(__name__)
 

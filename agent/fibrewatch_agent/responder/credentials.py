@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fibrewatch.errors import ToolError
 from fibrewatch_agent.child import child
-from fibrewatch_agent.iperf3 import TOOL
+from fibrewatch_agent.transfer.iperf3 import TOOL
 
 _BITS = "2048"
 _ANY_CLOCK = "2000000000"

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from fibrewatch_agent.slot_messages import Priority, Reason, Wish
+from fibrewatch_agent.slots.messages import Priority, Reason, Wish
 
 State = Literal["queued", "running", "ended"]
 Ending = Literal["done", "broken", "unused", "deadline", "released", "abandoned", "no_server", "shut_down"]

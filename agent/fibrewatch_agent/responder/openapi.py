@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fibrewatch import __version__
-from fibrewatch_agent.slot_messages import SLOTS, Granted, Load, Problem, Queued, Wish
+from fibrewatch_agent.slots.messages import SLOTS, Granted, Load, Problem, Queued, Wish
 
 _BODIES = (Wish, Granted, Queued, Problem, Load)
 _RETRY = {"Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}}}

@@ -22,12 +22,13 @@ import msgspec
 from msgspec import Struct
 
 from fibrewatch.errors import ConfigError
-from fibrewatch_agent import stamp_packets, stamps, udp
 from fibrewatch_agent.clock import ClockState, kernel_clock
+from fibrewatch_agent.net import stamps, udp
 from fibrewatch_agent.responder.allow_file import AllowFile, read_prefixes
 from fibrewatch_agent.responder.sessions import Limiter, Prefixes, Session, Sessions
-from fibrewatch_agent.stamp_key import read_key
-from fibrewatch_agent.stamp_packets import AUTHENTICATED_BASE, SHORTEST_REQUEST, Arrival
+from fibrewatch_agent.stamp import packets as stamp_packets
+from fibrewatch_agent.stamp.key import read_key
+from fibrewatch_agent.stamp.packets import AUTHENTICATED_BASE, SHORTEST_REQUEST, Arrival
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from msgspec import Struct
 from fibrewatch.errors import ToolError
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import Child, child, find
-from fibrewatch_agent.iperf3 import TOOL, parse
 from fibrewatch_agent.responder.backoff import STEADY_S, backoff_s
 from fibrewatch_agent.responder.config import ControlConfig
 from fibrewatch_agent.responder.keep import keep_reflector
 from fibrewatch_agent.responder.reflector import ReflectorConfig
 from fibrewatch_agent.responder.watch import StuckWatch, activity, listens
+from fibrewatch_agent.transfer.iperf3 import TOOL, parse
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from fibrewatch_agent.responder.credentials import Credentials
 from fibrewatch_agent.responder.desk import Desk, Ending, Entry
 from fibrewatch_agent.responder.gate import Gate
 from fibrewatch_agent.responder.slot_server import Ended, Place, SlotServer
-from fibrewatch_agent.slot_messages import Method
+from fibrewatch_agent.slots.messages import Method
 
 log = logging.getLogger(__name__)
 

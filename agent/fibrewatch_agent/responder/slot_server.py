@@ -10,9 +10,9 @@ from typing import NamedTuple
 from fibrewatch.errors import ToolError
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import Child, child
-from fibrewatch_agent.iperf3 import LARGEST_REPORT, TOOL, Report, parse
 from fibrewatch_agent.responder.credentials import Credentials
 from fibrewatch_agent.responder.watch import listens, peers
+from fibrewatch_agent.transfer.iperf3 import LARGEST_REPORT, TOOL, Report, parse
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from fibrewatch.measurement import AnyMeasurement, Target
 from fibrewatch.results import Mode, ProbeType
 from fibrewatch_agent.conditions import Observer
 from fibrewatch_agent.config import Plan
-from fibrewatch_agent.icmp import IcmpSockets
+from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.probes import ProbeFunction
 from fibrewatch_agent.runner import LostTargets, Runner
 from fibrewatch_agent.scheduler import Scheduler

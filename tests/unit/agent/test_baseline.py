@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibrewatch_agent.baseline import Seen, inflation, kept, seen
+from fibrewatch_agent.line.baseline import Seen, inflation, kept, seen
 
 NOW = 1_800_000_000.0
 

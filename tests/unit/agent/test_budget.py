@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fibrewatch_agent.budget import Account, Planned, charged, cost_of, month_of, observed, pace, slot
+from fibrewatch_agent.line.budget import Account, Planned, charged, cost_of, month_of, observed, pace, slot
 
 HOUR_S, DAY_S, MONTH_S = 3600.0, 86400.0, 30 * 86400.0
 TEST = Planned("download/far", HOUR_S, 600e6, heavy=True)

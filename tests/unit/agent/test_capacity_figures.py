@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from fibrewatch.results.capacity import Params
-from fibrewatch_agent.capacity_figures import complaint, limits_of, result_of
-from fibrewatch_agent.capacity_messages import End, Feedback
-from fibrewatch_agent.capacity_order import Outcome
+from fibrewatch_agent.capacity.figures import complaint, limits_of, result_of
+from fibrewatch_agent.capacity.messages import End, Feedback
+from fibrewatch_agent.capacity.order import Outcome
 
 PARAMS = Params(direction="down", packet_bytes=1000)
 END = End(sent=4000, met=3, top=2e6, cpu=0.4, stopped="duration")

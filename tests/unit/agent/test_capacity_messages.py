@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fibrewatch_agent.capacity_messages import HELLO_BYTES, End, Hello, Welcome, seal, session_key, unseal
+from fibrewatch_agent.capacity.messages import HELLO_BYTES, End, Hello, Welcome, seal, session_key, unseal
 
 KEY = b"the slot's token"
 HELLO = Hello(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibrewatch_agent.capacity_search import Search, Seen, rate_of
+from fibrewatch_agent.capacity.search import Search, Seen, rate_of
 
 MBIT = 1e6 / 8
 CALM = Seen(packets=100, errors=0, delay_s=0.001)

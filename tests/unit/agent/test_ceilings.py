@@ -7,10 +7,11 @@ import pytest
 
 from fibrewatch.errors import ConfigError
 from fibrewatch.results.calibration import Result
-from fibrewatch_agent import ceilings, cli
-from fibrewatch_agent.ceilings import Ceiling, due, keep, load, never_proved
+from fibrewatch_agent import cli
 from fibrewatch_agent.config import load_config
-from fibrewatch_agent.line_config import LineConfig
+from fibrewatch_agent.line.config import LineConfig
+from fibrewatch_agent.transfer import ceilings
+from fibrewatch_agent.transfer.ceilings import Ceiling, due, keep, load, never_proved
 
 GIGABIT = 125e6
 ROUTES = """Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT

@@ -7,7 +7,7 @@ import pytest
 
 from fibrewatch_agent.clock import ClockState
 from fibrewatch_agent.conditions import Observer, between, link_speed, route_interface, temperature, throttled
-from fibrewatch_agent.interfaces import interfaces, kind
+from fibrewatch_agent.net.interfaces import interfaces, kind
 
 PI_4 = {  # Raspberry Pi OS, kernel 6.1; eth0 at 1 Gbit/s, wlan0 does not tell a speed
     "sys/class/thermal/thermal_zone0/temp": "51121\n",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fibrewatch_agent import dhcp_packets
-from fibrewatch_agent.dhcp_packets import Client
+from fibrewatch_agent.dhcp import packets as dhcp_packets
+from fibrewatch_agent.dhcp.packets import Client
 from tests.support.dhcp_server import NAK, OFFER, message, noise
 
 MAC = bytes.fromhex("0253aabbccdd")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fibrewatch_agent.diagnosis import Check
-from fibrewatch_agent.diagnosis_host import capabilities, interface_stamps, radio
+from fibrewatch_agent.doctor.diagnosis import Check
+from fibrewatch_agent.doctor.host import capabilities, interface_stamps, radio
 
 
 def host(folder: Path, *, driver: bool = True, soft: int = 0, hard: int = 0) -> Path:

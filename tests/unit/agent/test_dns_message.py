@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibrewatch_agent import dns_message
-from fibrewatch_agent.dns_message import Answer, MessageError
+from fibrewatch_agent.services import dns_message
+from fibrewatch_agent.services.dns_message import Answer, MessageError
 
 ASKED = dns_message.question("www.example.fr", "A", 0x1234, udp_size=1232)
 # As a resolver sends it: a CNAME by compression pointers, two addresses of its target, EDNS with an empty option list.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fibrewatch_agent.hardware import Moment, cpu_share, held_share, moment, softirq_share, stretch, usb_speed
+from fibrewatch_agent.transfer.hardware import Moment, cpu_share, held_share, moment, softirq_share, stretch, usb_speed
 
 GROUP = "/system.slice/fibrewatch-agent.service"
 

@@ -13,14 +13,15 @@ from fibrewatch import wire
 from fibrewatch.measurement import Conditions
 from fibrewatch.results import PROBES, throughput
 from fibrewatch.results import calibration as calibrated
-from fibrewatch_agent import ceilings, wan
 from fibrewatch_agent.box import Box, flowing
 from fibrewatch_agent.config import Plan, load_config
-from fibrewatch_agent.heavy import Heavy, Watch
-from fibrewatch_agent.icmp import IcmpSockets
-from fibrewatch_agent.line_config import LineConfig
-from fibrewatch_agent.line_keeper import LineKeeper
-from fibrewatch_agent.quiet_hours import Hours
+from fibrewatch_agent.line import wan
+from fibrewatch_agent.line.config import LineConfig
+from fibrewatch_agent.line.keeper import LineKeeper
+from fibrewatch_agent.line.quiet_hours import Hours
+from fibrewatch_agent.net.icmp import IcmpSockets
+from fibrewatch_agent.transfer import ceilings
+from fibrewatch_agent.transfer.heavy import Heavy, Watch
 from tests.unit.agent.bench import Bench, Params, Result, drop_in, plan
 from tests.unit.agent.virtual import run
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibrewatch_agent.http_message import (
+from fibrewatch_agent.services.http_message import (
     MAX_HEAD,
     Body,
     ChunkedBody,

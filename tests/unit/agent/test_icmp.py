@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fibrewatch_agent import stamps
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.icmp import Channel, Echo, IcmpSockets
-from fibrewatch_agent.icmp_packets import Family, destination
-from fibrewatch_agent.packet_channel import round_trip
+from fibrewatch_agent.net import stamps
+from fibrewatch_agent.net.icmp import Channel, Echo, IcmpSockets
+from fibrewatch_agent.net.icmp_packets import Family, destination
+from fibrewatch_agent.net.packet_channel import round_trip
 
 LOOPBACK: dict[Family, str] = {4: "127.0.0.1", 6: "::1"}
 

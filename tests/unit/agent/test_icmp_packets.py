@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fibrewatch_agent import icmp_packets as packets
+from fibrewatch_agent.net import icmp_packets as packets
 
 COOKIE = b"8 octets"
 

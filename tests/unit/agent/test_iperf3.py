@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.iperf3 import conclude, meaning, parse
+from fibrewatch_agent.transfer.iperf3 import conclude, meaning, parse
 
 RECORDED = Path(__file__).parent / "recorded/iperf3"
 

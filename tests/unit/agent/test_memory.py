@@ -11,7 +11,7 @@ import pytest
 from fibrewatch.results import ping as pings
 from fibrewatch_agent import memory
 from fibrewatch_agent.box import Box, Window
-from fibrewatch_agent.icmp import Echo, IcmpSockets
+from fibrewatch_agent.net.icmp import Echo, IcmpSockets
 from fibrewatch_agent.probes.ping import ping
 
 HEAVY = {

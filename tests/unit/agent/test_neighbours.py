@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fibrewatch_agent.neighbours import _link_address
+from fibrewatch_agent.net.neighbours import _link_address
 
 MAC = bytes.fromhex("0200000000aa")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibrewatch_agent import ntp_message
-from fibrewatch_agent.ntp_message import PacketError
+from fibrewatch_agent.services import ntp_message
+from fibrewatch_agent.services.ntp_message import PacketError
 
 NOW = 1_795_000_000_123_456_789
 COOKIE = 0x0123456789ABCDEF

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibrewatch_agent.path_history import History, Known, differs, merged
+from fibrewatch_agent.path.history import History, Known, differs, merged
 
 
 def known(text: str, *, reached: bool = True) -> Known:

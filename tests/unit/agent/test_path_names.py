@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fibrewatch_agent.path_names import Name, Names, look_up
+from fibrewatch_agent.path.names import Name, Names, look_up
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Whose port unreachable it is, in whatever order the answers come."""
 
-from fibrewatch_agent.path_flow import Answer, Probe, tell_rejections
+from fibrewatch_agent.path.flow import Answer, Probe, tell_rejections
 
 TARGET, ROUTER, OTHER = "192.0.2.1", "198.51.100.1", "192.0.2.9"
 

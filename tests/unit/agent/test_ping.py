@@ -13,8 +13,8 @@ from fibrewatch.measurement import Target
 from fibrewatch.results.ping import Params, Result
 from fibrewatch_agent.box import Box, ProbeError, Window
 from fibrewatch_agent.echo_summary import summarise
-from fibrewatch_agent.icmp import Echo
-from fibrewatch_agent.packet_window import cause
+from fibrewatch_agent.net.icmp import Echo
+from fibrewatch_agent.net.packet_window import cause
 from fibrewatch_agent.probes.ping import ping
 from tests.support.ping_driver import Recorded
 

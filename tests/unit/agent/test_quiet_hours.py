@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fibrewatch_agent.quiet_hours import parse, quiet_until
+from fibrewatch_agent.line.quiet_hours import parse, quiet_until
 
 PARIS = ZoneInfo("Europe/Paris")
 

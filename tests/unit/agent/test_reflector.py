@@ -12,12 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fibrewatch.errors import ConfigError
-from fibrewatch_agent import stamp_packets as packets
-from fibrewatch_agent import stamp_tlvs as tlvs
 from fibrewatch_agent.responder import reflector as module
 from fibrewatch_agent.responder.reflector import ReflectorConfig, checked
 from fibrewatch_agent.responder.sessions import Limiter, Prefixes, Sessions
-from fibrewatch_agent.stamp_key import read_key
+from fibrewatch_agent.stamp import packets, tlvs
+from fibrewatch_agent.stamp.key import read_key
 from tests.support.reflector_bench import Bench
 
 KEY = b"k" * 32

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fibrewatch_agent.responder.desk import Desk, Entry, Limits, RefusedError
-from fibrewatch_agent.slot_messages import Wish
+from fibrewatch_agent.slots.messages import Wish
 
 CAPACITY = 100.0
 LIMITS = Limits(claim_s=10, margin_s=5, lease_s=15, aging_s=300)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibrewatch_agent.stamp_ledger import Directions, Ledger
+from fibrewatch_agent.stamp.ledger import Directions, Ledger
 
 
 def play(fates: Sequence[str], ledger: Ledger, first: int = 0, count: int = 0) -> int:

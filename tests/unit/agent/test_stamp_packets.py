@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibrewatch_agent import stamp_packets as packets
-from fibrewatch_agent import stamp_tlvs as tlvs
-from fibrewatch_agent.stamp_packets import Arrival
+from fibrewatch_agent.stamp import packets, tlvs
+from fibrewatch_agent.stamp.packets import Arrival
 
 KEY = b"0123456789abcdef0123456789abcdef"
 T1, T2, T3 = 0xE1E2E3E4_01020304, 0xE1E2E3E4_11121314, 0xE1E2E3E4_21222324

@@ -8,11 +8,11 @@ import pytest
 from fibrewatch import sketch
 from fibrewatch.results import voice
 from fibrewatch.results.stamp import Result
-from fibrewatch_agent import voice_summary
-from fibrewatch_agent.stamp_ledger import Ledger
-from fibrewatch_agent.stamp_packets import ErrorEstimate, Reply
-from fibrewatch_agent.stamp_session import StampPacket
-from fibrewatch_agent.stamp_summary import Window, round_trip, summarise
+from fibrewatch_agent.stamp import voice as voice_summary
+from fibrewatch_agent.stamp.ledger import Ledger
+from fibrewatch_agent.stamp.packets import ErrorEstimate, Reply
+from fibrewatch_agent.stamp.session import StampPacket
+from fibrewatch_agent.stamp.summary import Window, round_trip, summarise
 
 NS = 1_000_000_000
 SYNCHRONISED = ErrorEstimate(synchronised=True, ptp=False, seconds=0.0005)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fibrewatch_agent import stamps
+from fibrewatch_agent.net import stamps
 from tests.support.mosquitto import free_port
 
 LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}

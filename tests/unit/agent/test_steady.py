@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibrewatch_agent.steady import FLOOR, Estimate, Point, Rule, Sample, curve, estimate
+from fibrewatch_agent.transfer.steady import FLOOR, Estimate, Point, Rule, Sample, curve, estimate
 
 CURVES = Path(__file__).parent / "recorded/curves"
 STEP_S = 0.1

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from fibrewatch.results.throughput import Params, Result
-from fibrewatch_agent.iperf3 import conclude
 from fibrewatch_agent.probes.throughput import deadline_s, ports_of
-from fibrewatch_agent.transfer_figures import report_figures
+from fibrewatch_agent.transfer.figures import report_figures
+from fibrewatch_agent.transfer.iperf3 import conclude
 from tests.unit.agent.test_iperf3 import recorded
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibrewatch_agent import certificate
-from fibrewatch_agent.certificate import CertificateError
+from fibrewatch_agent.services import certificate
+from fibrewatch_agent.services.certificate import CertificateError
 from tests.support.certificates import Authority
 
 

@@ -3,12 +3,12 @@
 import pytest
 
 from fibrewatch.results.throughput import Params, Stopped
-from fibrewatch_agent.iperf3 import Report, Run, parse
-from fibrewatch_agent.packet_channel import Packet
-from fibrewatch_agent.rtt_beside import TIMEOUT_S, Rtts, RttStream, Sender, rtts
-from fibrewatch_agent.steady import Rule, Sample
-from fibrewatch_agent.transfer_figures import Transfer, result_of
-from fibrewatch_agent.transfer_watch import Flow, Limits, TransferWatch
+from fibrewatch_agent.net.packet_channel import Packet
+from fibrewatch_agent.transfer.figures import Transfer, result_of
+from fibrewatch_agent.transfer.iperf3 import Report, Run, parse
+from fibrewatch_agent.transfer.rtt_beside import TIMEOUT_S, Rtts, RttStream, Sender, rtts
+from fibrewatch_agent.transfer.steady import Rule, Sample
+from fibrewatch_agent.transfer.watch import Flow, Limits, TransferWatch
 from tests.unit.agent.test_iperf3 import recorded
 
 RATE = 24e6

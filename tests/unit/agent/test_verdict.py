@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fibrewatch_agent import verdict
-from fibrewatch_agent.verdict import Evidence, ends_of_iperf3, judge, proved, saturated
+from fibrewatch_agent.transfer import verdict
+from fibrewatch_agent.transfer.verdict import Evidence, ends_of_iperf3, judge, proved, saturated
 
 GIGABIT = 125e6
 DOCS = Path(__file__).parents[3] / "docs/throughput.md"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fibrewatch_agent.wan import Own, Sample, during, edges, latest, others, speed_of
+from fibrewatch_agent.line.wan import Own, Sample, during, edges, latest, others, speed_of
 
 FRAME, PAYLOAD = 1514, 1448
 

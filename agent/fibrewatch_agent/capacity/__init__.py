@@ -1,0 +1,1 @@
+"""UDP capacity by RFC 9097's search, both ends."""

@@ -1,0 +1,1 @@
+"""The DHCP exchange, in a short-lived child."""

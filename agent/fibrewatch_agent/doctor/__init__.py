@@ -1,0 +1,1 @@
+"""What this box can and can't measure: `fibrewatch-agent doctor`."""

@@ -1,0 +1,1 @@
+"""Transfers over HTTP from or to any server, in a child."""

@@ -1,0 +1,1 @@
+"""Sockets, kernel stamps, names and neighbours: what probes speak the network with; nothing here knows a probe."""

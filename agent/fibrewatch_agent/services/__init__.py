@@ -1,0 +1,1 @@
+"""DNS, HTTP, NTP and certificates as a client sees them."""

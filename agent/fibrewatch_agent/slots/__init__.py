@@ -1,0 +1,1 @@
+"""Slots at a responder: asked for, waited for, used and given back."""

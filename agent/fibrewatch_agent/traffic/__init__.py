@@ -1,0 +1,1 @@
+"""What a schedule sends and receives, computed before it runs. Pure."""
