@@ -1,5 +1,5 @@
 # `make demo` shows it, `make test` proves it; both set up what they need, see deploy/set-up.
-.PHONY: demo test lab truth month check format bench golden
+.PHONY: demo test lab soak truth month check format bench golden
 
 FOR ?=
 TARGETS ?=
@@ -16,6 +16,11 @@ lab:
 	@deploy/set-up test
 	@tests/run -q -n 2 --dist worksteal -m "not alone" tests/lab
 	@tests/run -q -m alone tests/lab
+
+# Long repetitions: the same faults with more seeds, more boxes, more minutes than `make test` has time for.
+soak:
+	@deploy/set-up test
+	@tests/run -q -m soak tests
 
 # docs/truth.md: every probe against lines whose truth is known, measured anew on this machine.
 truth:
