@@ -63,6 +63,7 @@ class Box:
         self.log_file, self._port, self._prefix = folder / "agent.log", port, prefix
         self.process: subprocess.Popen[bytes] | None = None
         self.log_level = "info"
+        self.program: tuple[str, ...] = (sys.executable, "-m", "fibrewatch_agent")
 
     def write(self, tests: str) -> None:
         """The config: this box, that broker, and the given targets and tests."""
@@ -73,7 +74,7 @@ class Box:
 
     def start(self, environment: dict[str, str] | None = None) -> None:
         """Starts it and returns once it measures."""
-        command = [*self._prefix, sys.executable, "-m", "fibrewatch_agent", "run", "--config", str(self.config)]
+        command = [*self._prefix, *self.program, "run", "--config", str(self.config)]
         command += ["--log-level", self.log_level]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, stderr=log, env=environment)
