@@ -1,1 +1,1 @@
-"""A small radio world in the lab: virtual radios, access points, stations, and the installed agent that measures them."""
+"""A small radio world in the lab: virtual radios, access points, stations, and the installed agent there."""
