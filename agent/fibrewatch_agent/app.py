@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from fibrewatch import __version__, wire
 from fibrewatch.errors import ConfigError
 from fibrewatch.measurement import AnyMeasurement, Conditions
-from fibrewatch_agent import memory
+from fibrewatch_agent import memory, own_certificate
 from fibrewatch_agent.clock import ClockWatch, boot_id
 from fibrewatch_agent.conditions import Observer, between
 from fibrewatch_agent.config import AgentConfig, load_config
@@ -170,6 +170,8 @@ class App:
             conditions=self._conditions(),
             spool=self._spool.state(),
             lost_targets=self._lost.names(),
+            lost_tests=self._lost.tests(),
+            certificate_until=own_certificate.expiry(self._config.broker.tls),
             config_error=self._config_error,
         )
 

@@ -14,6 +14,7 @@ from fibrewatch import wire
 from fibrewatch.errors import WireError
 from fibrewatch.measurement import AnyMeasurement, Conditions, Error, Measurement, Outcome
 from fibrewatch.results import PROBES
+from fibrewatch.wire import LostTest
 from fibrewatch_agent.box import Box, ProbeError, Window
 from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.conditions import UNDER_VOLTAGE, Observer, Snapshot, between
@@ -88,6 +89,10 @@ class LostTargets:
     def names(self) -> tuple[str, ...]:
         """The targets that at least one test has lost."""
         return tuple(sorted({target for _, target in self._lost}))
+
+    def tests(self) -> tuple[LostTest, ...]:
+        """The tests that have lost their target."""
+        return tuple(LostTest(test=test, target=target) for test, target in sorted(self._lost))
 
 
 class Runner:

@@ -22,6 +22,7 @@ from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.inventory import Inventory, load_inventory
+from fibrewatch_collector.ledger import books
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.report import monthly
 from fibrewatch_collector.settling import Settling
@@ -180,6 +181,7 @@ class App:
 
     async def _keep_bins(self) -> None:
         while True:
+            await self._read_declarations()
             listening = self.hub.listening_since
             if listening is not None and self._clock() - listening >= SCHEDULES_S:
                 work = self.hub.backlog.take(self._clock())
@@ -189,6 +191,16 @@ class App:
                     self.hub.backlog.put_back(work)
                     log.warning("bins are behind, next try in %d s: %s", BINS_EVERY_S, e)
             await asyncio.sleep(BINS_EVERY_S)
+
+    async def _read_declarations(self) -> None:
+        """Work that goes on silences alarms; that which is over needs not to be kept in mind."""
+        try:
+            found = await asyncio.to_thread(books.declarations, self._store)
+        except StoreError as e:
+            log.warning("declared work is not known anew: %s", e)
+            return
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        self.hub.declarations = [each for each in found if each.until > now]
 
     async def _keep_reports(self) -> None:
         """A round that is under way at the end stops after the report in hand."""

@@ -22,6 +22,7 @@ _AGENT_GAUGES = {
     "config_refused": "1 while the box runs an older configuration because the newest was refused.",
     "start_time_seconds": "When the agent was started.",
     "lost_targets": "Targets that do not answer at present.",
+    "certificate_until_timestamp_seconds": "When the certificate expires that the box shows to the broker.",
 }
 
 
@@ -81,6 +82,9 @@ def _values(status: Status) -> Mapping[str, float | None]:
         "config_refused": status.config_error is not None,
         "start_time_seconds": status.started_at.timestamp() if status.started_at else None,
         "lost_targets": len(status.lost_targets),
+        "certificate_until_timestamp_seconds": (
+            status.certificate_until.timestamp() if status.certificate_until else None
+        ),
     }
 
 

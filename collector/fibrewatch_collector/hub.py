@@ -1,6 +1,6 @@
 """What the collector knows right now: fed by what comes in and by the clock, read by metrics, API and page. No I/O."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fibrewatch.measurement import AnyMeasurement
@@ -8,10 +8,13 @@ from fibrewatch.results import ProbeType
 from fibrewatch.wire import AgentId, Status
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector import own_clock
+from fibrewatch_collector.alarm_series import AlarmFamilies
 from fibrewatch_collector.exposition import Exposition
 from fibrewatch_collector.fleet import AgentFamilies, SiteFamilies
 from fibrewatch_collector.inventory import Inventory, SiteKey
+from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.own_metrics import OwnMetrics
+from fibrewatch_collector.sla import alarms
 from fibrewatch_collector.sla.binner import Backlog
 from fibrewatch_collector.sla.bins import Vantage
 from fibrewatch_collector.sla.live import SiteState
@@ -33,6 +36,7 @@ class Hub:
     Attributes:
         inventory: The one in force; replaced by `set_inventory`.
         states: All sites, as of the last `tick`.
+        declarations: Of work on the lines; what is over may be left out.
     """
 
     def __init__(
@@ -50,7 +54,8 @@ class Hub:
         self.heard: dict[AgentId, Heard] = {}
         self.states: Mapping[SiteKey, SiteState] = {}
         self.totals: Mapping[Vantage, Mapping[BinState, int]] = {}
-        self._agents, self._sites = AgentFamilies(), SiteFamilies()
+        self.declarations: Sequence[Declaration] = ()
+        self._agents, self._sites, self._alarms = AgentFamilies(), SiteFamilies(), AlarmFamilies()
         self._broker_since: float | None = None
         self._store_since: float | None = None
         self._store_problem: str | None = None
@@ -64,6 +69,7 @@ class Hub:
         self.exposition.set_mesh(inventory.mesh)
         self.tracker.set_inventory(inventory)
         self._sites.set_inventory(inventory)
+        self._alarms.set_inventory(inventory)
         self.heard = {agent: self.heard.get(agent) or Heard() for agent in inventory.agents}
         self.own.levels.sites, self.own.levels.agents = len(inventory.sites), len(inventory.agents)
         self.tick()
@@ -166,13 +172,28 @@ class Hub:
 
     def metrics(self) -> Iterator[bytes]:
         """The text format, a family or two at a time: a family of a big fleet has megabytes."""
+        self.tick()
+        self._set_alarms()
         self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
         self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
-        for owner in (self._sites, self._agents, self.exposition):
+        for owner in (self._sites, self._alarms, self._agents, self.exposition):
             for family in owner.families():
                 if text := family.text():
                     yield text.encode()
         yield self.own.text()
+
+    def _set_alarms(self) -> None:
+        now, sites = self.now(), self.inventory.sites
+        worked_on = {key: alarms.under_work(self.declarations, site, now) for key, site in sites.items()}
+        found = {key: alarms.of_site(self.states[key], site, worked_on[key]) for key, site in sites.items()}
+        self._alarms.set_alarms(found, self.states, worked_on, self.inventory)
+        self._alarms.set_cuts(self.tracker.cut_since)
+        self._alarms.set_targets(self.tracker.targets)
+        listening = self.listening_since
+        silent = self.tracker.silent(now, listening) if listening is not None else ()
+        at_work = {key for key, uplinks in worked_on.items() if sites[key].main_uplink in uplinks}
+        dark = alarms.dark((agent for agent in silent if agent[:2] not in at_work), self.states)
+        self._alarms.set_agents(self.inventory.agents, dark)
 
 
 def _since(since: float | None, up: bool, now: float) -> float | None:

@@ -134,6 +134,13 @@ class SpoolState(Struct, frozen=True, kw_only=True):
     oldest_at: datetime | None = None
 
 
+class LostTest(Struct, frozen=True, kw_only=True):
+    """A test that does not hear its target at present."""
+
+    test: Label
+    target: Label
+
+
 class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Channel status, retained; the last will is one with state "offline".
 
@@ -142,6 +149,8 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
         boot: As in Measurement.
         conditions: The box's state now.
         lost_targets: Names of the targets that do not answer at present; published at once when one is lost or back.
+        lost_tests: Which tests say so: over another uplink the same target may answer.
+        certificate_until: When the certificate that the box shows to the broker expires.
         config_error: Why a reload was refused; None when the file in force is the newest.
     """
 
@@ -153,6 +162,8 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     conditions: Conditions = Conditions()
     spool: SpoolState | None = None
     lost_targets: Annotated[tuple[Label, ...], Meta(max_length=200)] = ()
+    lost_tests: Annotated[tuple[LostTest, ...], Meta(max_length=500)] = ()
+    certificate_until: Annotated[datetime, Meta(tz=True)] | None = None
     config_error: Annotated[str, Meta(max_length=500)] | None = None
 
 

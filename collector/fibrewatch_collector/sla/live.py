@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 from fibrewatch_collector.sla import bins
-from fibrewatch_collector.sla.bins import Flow, Verdict
+from fibrewatch_collector.sla.bins import Flow, Outside, Vantage, Verdict
 
 State = Literal["up", "degraded", "down", "unreachable", "unknown"]
 STATES: tuple[State, ...] = get_args(State)
@@ -51,12 +51,22 @@ class SiteView:
         heard: Boxes that were heard at all, and of them `silent` are not heard now.
         last_heard: UTC seconds, of any of them.
         uplinks: What the boxes that are not silent see over each uplink.
+        doubtful: One of them counts as not silent only because the collector has just begun to listen.
     """
 
     heard: int
     silent: int
     last_heard: float | None
     uplinks: Mapping[str, Sequence[Seen]]
+    doubtful: bool = False
+
+
+class TargetState(NamedTuple):
+    """A target that many sites measure to; `missed`: how many of them do not hear it."""
+
+    down: bool
+    since: float | None
+    missed: int
 
 
 class SiteState(NamedTuple):
@@ -65,6 +75,7 @@ class SiteState(NamedTuple):
     Attributes:
         uplinks: The verdict on each uplink that is measured at present.
         lost: Targets that do not answer.
+        doubtful: It may be about to change: the collector has just begun to listen.
     """
 
     state: State
@@ -72,19 +83,36 @@ class SiteState(NamedTuple):
     since: float | None = None
     uplinks: Mapping[str, Verdict] = {}
     lost: tuple[str, ...] = ()
+    doubtful: bool = False
 
 
-def judge(view: SiteView, dead: frozenset[str]) -> SiteState:
-    """The state of a site; `dead` are targets that are themselves to blame."""
+def verdicts(
+    flows: Mapping[Vantage, Sequence[Flow]], dead: frozenset[str], outside: Mapping[Vantage, Outside]
+) -> dict[Vantage, Verdict]:
+    """On each uplink that is measured, and on those of which others prove that they are cut."""
+    seen = {at: bins.judge(found, dead, outside.get(at, bins.ALONE)) for at, found in flows.items()}
+    return {at: bins.unseen(each) for at, each in outside.items() if each.cut} | seen
+
+
+def judge(view: SiteView, verdicts: Mapping[str, Verdict], dead: frozenset[str], *, reached: bool = False) -> SiteState:
+    """The state of a site.
+
+    Args:
+        view: What its boxes say.
+        verdicts: On its uplinks.
+        dead: Targets that are themselves to blame.
+        reached: Other sites hear one of its boxes.
+    """
     if view.heard == 0:
         return SiteState("unknown", "unheard")
     if view.silent == view.heard:
+        if reached:  # the line carries packets: it is the boxes
+            return SiteState("degraded", "agent", view.last_heard)
         return SiteState("unreachable", "line_or_power", view.last_heard)
-    verdicts = {uplink: bins.judge([seen.flow for seen in flows], dead) for uplink, flows in view.uplinks.items()}
     lost = tuple(sorted({seen.flow.target for seen in _all(view) if not seen.flow.answers}))
     state, cause = _state(view, verdicts, dead)
     since = _lost_since(view) if state == "down" else None
-    return SiteState(state, cause, since, verdicts, lost)
+    return SiteState(state, cause, since, verdicts, lost, view.doubtful)
 
 
 def _state(view: SiteView, verdicts: Mapping[str, Verdict], dead: frozenset[str]) -> tuple[State, Cause | None]:

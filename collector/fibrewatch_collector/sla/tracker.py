@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from fibrewatch.measurement import AnyMeasurement, Role
 from fibrewatch.wire import AgentId, Status
 from fibrewatch.wire import Inventory as Schedule
+from fibrewatch.wire import agent_id as wire_id
 from fibrewatch_collector.inventory import Inventory, Site, SiteKey
 from fibrewatch_collector.sla import bins, live
-from fibrewatch_collector.sla.bins import Flow, Vantage
-from fibrewatch_collector.sla.live import LOSSY, LOSSY_PACKETS, Seen, SiteState, SiteView
+from fibrewatch_collector.sla.bins import Flow, Vantage, Verdict
+from fibrewatch_collector.sla.live import LOSSY, LOSSY_PACKETS, Seen, SiteState, SiteView, TargetState
 
 SILENT_WINDOWS = 2.5
 STALE_WINDOWS = 3.0
@@ -21,11 +22,14 @@ STALE_WINDOWS = 3.0
 WINDOW_S = 60.0
 MAX_WINDOWS = 1000
 """Of one box: twice what it may schedule; beyond it the oldest goes."""
-RECONNECT_S = 15.0
-"""So long after the collector began to listen an old last will is not believed: the box may be about to come back."""
+RECONNECT_S = 45.0
+"""So long after the collector began to listen an old last will is not believed: the box may be about to come back.
+Boxes wait up to 30 s between tries to connect."""
 
 ViewKey = tuple[str, str, str | None, int | None]
 """Target, test, interface, family."""
+Told = tuple[str, str]
+"""Test and target of a box's status; an older agent names targets alone: then the test is ""."""
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class _Window:
     sent: int
     lost: int
     lost_since: float | None = None
+    peer: str | None = None
 
     @property
     def end(self) -> float:
@@ -52,8 +57,8 @@ class _Box:
     online: bool = True
     scheduled_s: float | None = None
     told_at: float = float("-inf")
-    told_lost: Mapping[str, float] = field(default_factory=dict)
-    told_back: dict[str, float] = field(default_factory=dict)
+    told_lost: Mapping[Told, float] = field(default_factory=dict)
+    told_back: dict[Told, float] = field(default_factory=dict)
     windows: dict[ViewKey, _Window] = field(default_factory=dict)
 
     def hear(self, at: float) -> None:
@@ -68,32 +73,49 @@ class _Box:
     def silent(self, now: float, since: float) -> bool:
         """Whether it should have been heard by now; `since` is when the collector began to listen."""
         if not self.online:
-            return now - since > RECONNECT_S
+            return not self.doubtful(now, since)
         if self.heard_at is None:
             return True
         return now - max(self.heard_at, since) > SILENT_WINDOWS * self.period_s()
 
+    def doubtful(self, now: float, since: float) -> bool:
+        """Whether its last will is from before the collector began to listen, and it may be about to come back."""
+        return not self.online and now - since <= RECONNECT_S
+
     def seen(self, key: ViewKey, agent: AgentId, now: float) -> Seen | None:
         """What a window says at present; None when it is too old."""
-        window, target = self.windows[key], key[0]
-        lost_at = self.told_lost.get(target)
+        window, (target, test, _, _) = self.windows[key], key
+        lost_at = self.told_lost.get((test, target), self.told_lost.get(("", target)))
         if lost_at is not None and window.start < self.told_at:
-            return Seen(Flow(agent, target, window.role, answers=False), lost_since=window.lost_since or lost_at)
+            flow = Flow(agent, target, window.role, answers=False, peer=window.peer)
+            return Seen(flow, lost_since=window.lost_since or lost_at)
         if now - window.end > STALE_WINDOWS * max(self.period_s(), window.length_s):
             return None
         answers = bins.answers(window.sent, window.lost)
-        if window.sent == window.lost and self.told_back.get(target, float("-inf")) >= window.end:
+        if window.sent == window.lost and self._back(test, target) >= window.end:
             answers = True
         lossy = answers and window.lost >= max(LOSSY_PACKETS, LOSSY * window.sent) and window.lost < window.sent
-        return Seen(Flow(agent, target, window.role, answers), lossy, None if answers else window.lost_since)
+        flow = Flow(agent, target, window.role, answers, window.peer)
+        return Seen(flow, lossy, None if answers else window.lost_since)
+
+    def _back(self, test: str, target: str) -> float:
+        """When it said last that a target is back."""
+        return max(self.told_back.get(key, float("-inf")) for key in ((test, target), ("", target)))
 
 
 class Tracker:
-    """Not thread-safe: all calls come from the event loop."""
+    """Not thread-safe: all calls come from the event loop.
+
+    Attributes:
+        targets: Those that many sites share, as of the last `evaluate`.
+        cut_since: The uplinks that are cut.
+    """
 
     def __init__(self, inventory: Inventory) -> None:
         self._boxes: dict[AgentId, _Box] = {}
         self._known: dict[SiteKey, SiteState] = {}
+        self.targets: Mapping[str, TargetState] = {}
+        self.cut_since: Mapping[Vantage, float] = {}
         self.set_inventory(inventory)
 
     def set_inventory(self, inventory: Inventory) -> None:
@@ -124,9 +146,10 @@ class Tracker:
             return
         box.hear(now)
         at = status.at.timestamp() if status.at is not None else now
+        lost = {(each.test, each.target) for each in status.lost_tests} or {("", name) for name in status.lost_targets}
         measured = {key[0] for key in box.windows}
-        box.told_back |= dict.fromkeys((box.told_lost.keys() & measured) - set(status.lost_targets), at)
-        box.told_lost = {target: box.told_lost.get(target, at) for target in status.lost_targets}
+        box.told_back |= {told: at for told in box.told_lost.keys() - lost if told[1] in measured}
+        box.told_lost = {told: box.told_lost.get(told, at) for told in lost}
         box.told_at = at
 
     def add(self, agent: AgentId, run: AnyMeasurement, received_at: float) -> None:
@@ -147,7 +170,7 @@ class Tracker:
                 since = old.lost_since if old and old.lost_since is not None else first
             if len(box.windows) >= MAX_WINDOWS and old is None:
                 del box.windows[min(box.windows, key=lambda each: box.windows[each].start)]
-            box.windows[key] = _Window(run.target.role, start, run.duration_s, *samples, since)
+            box.windows[key] = _Window(run.target.role, start, run.duration_s, *samples, since, run.target.peer)
 
     # ---- what follows
 
@@ -166,15 +189,45 @@ class Tracker:
         if listening_since is None:
             return {key: SiteState("unknown", "collector", None) for key in self._inventory.sites}
         views = {key: self._view(site, now, listening_since) for key, site in self._inventory.sites.items()}
-        dead = bins.dead_targets(dict(_flows(views)))
+        flows = dict(_flows(views))
+        dead = bins.dead_targets(flows)
+        outside = bins.outside_views(self._fresh(flows, now, listening_since), self._inventory.reached_over)
+        verdicts = bins.shared_faults(live.verdicts(flows, dead, outside), self._inventory.operators())
+        self.targets = _targets(flows, dead, self.targets, now)
+        self.cut_since = _cut_since(views, verdicts, self.cut_since, now)
         for key, view in views.items():
-            self._known[key] = _since(self._known.get(key), live.judge(view, dead), now)
+            mine = {uplink: verdicts[*key, uplink] for uplink in _uplinks(self._inventory, key, verdicts)}
+            reached = any(outside[at].heard for at in outside if at[:2] == key)
+            self._known[key] = _since(self._known.get(key), live.judge(view, mine, dead, reached=reached), now)
         return dict(self._known)
+
+    def silent(self, now: float, listening_since: float) -> Iterator[AgentId]:
+        """Boxes that were heard once and should have been heard by now."""
+        return (
+            agent
+            for agent, box in self._boxes.items()
+            if (box.heard_at is not None or not box.online) and box.silent(now, listening_since)
+        )
+
+    def _fresh(self, flows: Mapping[Vantage, list[Flow]], now: float, since: float) -> Mapping[Vantage, list[Flow]]:
+        """Without what was heard of a box before it fell silent: that proves nothing of now."""
+        silent = {str(agent) for agent in self.silent(now, since)}
+        return {
+            vantage: [flow for flow in seen if not (flow.answers and flow.peer in silent and not self._later(flow))]
+            for vantage, seen in flows.items()
+        }
+
+    def _later(self, flow: Flow) -> bool:
+        """Whether a box heard its peer in a window that began after the peer's last word."""
+        box, peer = self._boxes[flow.agent], self._boxes[wire_id(flow.peer or "")]
+        newest = max((each.start for key, each in box.windows.items() if key[0] == flow.target), default=0.0)
+        return newest > (peer.heard_at or 0.0)
 
     def _view(self, site: Site, now: float, listening_since: float) -> SiteView:
         agents = [(agent, self._boxes[agent]) for agent in self._inventory.agents_of(site)]
         heard = [(agent, box) for agent, box in agents if box.heard_at is not None or not box.online]
         present = [(agent, box) for agent, box in heard if not box.silent(now, listening_since)]
+        doubt = any(box.doubtful(now, listening_since) for _, box in present)
         uplinks: dict[str, list[Seen]] = {}
         for agent, box in present:
             for key in box.windows:
@@ -182,13 +235,56 @@ class Tracker:
                     uplink = self._inventory.uplink_of(agent, key[2]) or site.main_uplink
                     uplinks.setdefault(uplink, []).append(seen)
         last = max((box.heard_at for _, box in heard if box.heard_at is not None), default=None)
-        return SiteView(heard=len(heard), silent=len(heard) - len(present), last_heard=last, uplinks=uplinks)
+        silent = len(heard) - len(present)
+        return SiteView(heard=len(heard), silent=silent, last_heard=last, uplinks=uplinks, doubtful=doubt)
 
 
 def _flows(views: Mapping[SiteKey, SiteView]) -> Iterator[tuple[Vantage, list[Flow]]]:
     for key, view in views.items():
         for uplink, seen in view.uplinks.items():
             yield (*key, uplink), [each.flow for each in seen]
+
+
+def _uplinks(inventory: Inventory, key: SiteKey, verdicts: Mapping[Vantage, Verdict]) -> Iterator[str]:
+    """Those of a site of which there is a verdict."""
+    return (uplink.id for uplink in inventory.sites[key].uplinks if (*key, uplink.id) in verdicts)
+
+
+def _cut_since(
+    views: Mapping[SiteKey, SiteView],
+    verdicts: Mapping[Vantage, Verdict],
+    before: Mapping[Vantage, float],
+    now: float,
+) -> dict[Vantage, float]:
+    """Since when each uplink is cut that is: when the last of its targets was lost."""
+    found: dict[Vantage, float] = {}
+    for at, verdict in verdicts.items():
+        if verdict.state == "U":
+            seen = views[at[:2]].uplinks.get(at[2], ()) if at[:2] in views else ()
+            lost = [each.lost_since for each in seen if each.lost_since is not None]
+            found[at] = before.get(at, max(lost, default=now))
+    return found
+
+
+def _targets(
+    flows: Mapping[Vantage, list[Flow]], dead: frozenset[str], before: Mapping[str, TargetState], now: float
+) -> dict[str, TargetState]:
+    """How the targets stand that enough sites share to be known by their name."""
+    sites: dict[str, set[SiteKey]] = {}
+    missed: dict[str, set[SiteKey]] = {}
+    for (territory, site, _), seen in flows.items():
+        for flow in seen:
+            if flow.role not in ("gateway", "access"):
+                sites.setdefault(flow.target, set()).add((territory, site))
+                if not flow.answers:
+                    missed.setdefault(flow.target, set()).add((territory, site))
+    found: dict[str, TargetState] = {}
+    for target, among in sites.items():
+        if len(among) >= bins.ACCUSERS:
+            known, down = before.get(target), target in dead
+            since = known.since if known is not None and known.down and down else now
+            found[target] = TargetState(down, since if down else None, len(missed.get(target, ())))
+    return found
 
 
 def _since(before: SiteState | None, found: SiteState, now: float) -> SiteState:
