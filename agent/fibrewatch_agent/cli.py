@@ -1,4 +1,4 @@
-"""The command line of the box: `fibrewatch-agent run|once|doctor|calibrate|check-config|responder`.
+"""The command line of the box: `fibrewatch-agent run|once|doctor|calibrate|check-config|responder|radio-helper`.
 
 Errors are one line on standard error and exit status 2; `once` and `doctor` end with 1 when what they looked at failed.
 """
@@ -53,6 +53,8 @@ def _commands() -> Commands:
     commands.add("calibrate", _calibrate, "measure what the box itself can move, and keep it")
     commands.add("check-config", _check_config, "check the config file, and print what its tests send")
     _add_responder_options(commands.add("responder", _responder, "be the far end that boxes measure against"))
+    helper = commands.add("radio-helper", _radio_helper, "be the service that may change this box's radios")
+    helper.add_argument("--check", action="store_true", help="check the file and end")
     return commands
 
 
@@ -199,6 +201,19 @@ def _responder_by_file(arguments: argparse.Namespace) -> int:
         print(service.check(arguments.config), flush=True)
     else:
         asyncio.run(service.serve_file(arguments.config))
+    return OK
+
+
+def _radio_helper(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.radio_helper import config, server
+    from fibrewatch_agent.sdnotify import Notifier
+
+    path = arguments.config or config.DEFAULT_PATH
+    if arguments.check:
+        found = config.load_helper(path)
+        print(f"{path}: ok: {len(found.radios)} radios, {len(found.networks)} networks", flush=True)
+        return OK
+    asyncio.run(server.serve(path, Notifier.from_environment(os.environ)))
     return OK
 
 

@@ -1,0 +1,74 @@
+"""Which radio a request is about, whether it may be touched, and one operation at a time on each."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.net import netlink
+from fibrewatch_agent.radio_helper import nl80211
+from fibrewatch_agent.radio_helper.nl80211 import Interface
+
+_PATIENCE_S = 15.0
+
+
+class Radios:
+    """The turns on each radio."""
+
+    def __init__(self) -> None:
+        self._turns: dict[int, asyncio.Lock] = {}
+
+    @contextlib.asynccontextmanager
+    async def turn(self, interface: Interface) -> AsyncIterator[None]:
+        """The radio for oneself.
+
+        Raises:
+            ProbeError: busy, others have it for too long.
+        """
+        lock = self._turns.setdefault(interface.radio, asyncio.Lock())
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await lock.acquire()
+        except TimeoutError as e:
+            raise ProbeError("busy", f"another request uses the radio of {interface.name}") from e
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def find(name: str) -> Interface:
+    """A wireless interface by its name.
+
+    Raises:
+        ProbeError: no_interface.
+    """
+    known = nl80211.interfaces()
+    if not known:
+        raise ProbeError("no_interface", "no wireless interface")
+    for each in known:
+        if each.name == name:
+            return each
+    raise ProbeError("no_interface", f"no wireless interface {name}: there is {', '.join(each.name for each in known)}")
+
+
+def spare(interface: Interface) -> None:
+    """Refuses a radio that carries the box's own uplink: the box would lose its line.
+
+    Raises:
+        ProbeError: denied.
+    """
+    uplinks = {route.interface for family in (4, 6) for route in netlink.default_gateways(family)}
+    for each in nl80211.interfaces():
+        if each.radio == interface.radio and each.number in uplinks:
+            what = f"{each.name} carries the box's own uplink (it has a default route)"
+            raise ProbeError("denied", f"{what}: this needs a second radio")
+
+
+def index_of(name: str) -> int | None:
+    """The kernel's number of an interface; None where there is none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None

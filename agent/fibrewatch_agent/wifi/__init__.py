@@ -1,0 +1,1 @@
+"""What the Wi-Fi probes are made of."""
