@@ -60,3 +60,4 @@ golden:
 	@.venv/bin/python -m fibrewatch.schema docs/schema
 	@.venv/bin/python -m tests.wire.make_golden
 	@.venv/bin/python -m fibrewatch_agent.responder.openapi > docs/responder.openapi.json
+	@.venv/bin/python -m fibrewatch_collector.metrics_page > docs/metrics.md

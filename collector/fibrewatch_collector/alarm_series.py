@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from fibrewatch.wire import AgentId
-from fibrewatch_collector.families import Family, labels_text
+from fibrewatch_collector.families import BOX_LABELS, SITE_LABELS, Family, labels_text
 from fibrewatch_collector.inventory import Inventory, SiteKey
 from fibrewatch_collector.sla.alarms import Alarms
 from fibrewatch_collector.sla.bins import Vantage
 from fibrewatch_collector.sla.live import CAUSES, SiteState, TargetState
+
+_UPLINK, _TARGET = (*SITE_LABELS, "uplink"), ("target",)
 
 
 class AlarmFamilies:
@@ -18,38 +20,57 @@ class AlarmFamilies:
             "fibrewatch_site_down",
             "gauge",
             "1 while a site has no line left or says nothing, but for declared work; not there while nobody can tell.",
+            SITE_LABELS,
         )
         self._degraded = Family(
             "fibrewatch_site_degraded",
             "gauge",
             "1 while a site works, but not as it should, and nothing else tells why; not there while nobody can tell.",
+            SITE_LABELS,
         )
         self._cut = Family(
             "fibrewatch_uplink_down",
             "gauge",
             "1 while an uplink is cut and another one carries on, but for declared work.",
+            _UPLINK,
         )
         self._state = Family(
-            "fibrewatch_uplink_state", "gauge", "1 for what the uplink is now: A available, U cut, N not judged."
+            "fibrewatch_uplink_state",
+            "gauge",
+            "1 for what the uplink is now: A available, U cut, N not judged.",
+            (*_UPLINK, "state"),
         )
-        self._cut_since = Family("fibrewatch_uplink_down_since_timestamp_seconds", "gauge", "When it was cut.")
+        self._cut_since = Family("fibrewatch_uplink_down_since_timestamp_seconds", "gauge", "When it was cut.", _UPLINK)
         self._uplink = Family(
-            "fibrewatch_uplink_info", "gauge", "An uplink's kind, operator and the number of companies that hang on it."
+            "fibrewatch_uplink_info",
+            "gauge",
+            "An uplink's kind, operator and the number of companies that hang on it.",
+            (*_UPLINK, "name", "kind", "operator", "companies"),
         )
-        self._work = Family("fibrewatch_uplink_maintenance", "gauge", "1 while declared work is going on.")
+        self._work = Family("fibrewatch_uplink_maintenance", "gauge", "1 while declared work is going on.", _UPLINK)
         self._cause = Family(
             "fibrewatch_site_cause_code",
             "gauge",
             "The cause of a site's state as a number, for texts of alerts: "
             + ", ".join(f"{code} {cause}" for cause, code in CODES.items())
             + ", 0 none.",
+            SITE_LABELS,
         )
-        self._dark = Family("fibrewatch_agent_dark", "gauge", "1 while a box is silent though its site is not cut off.")
+        self._dark = Family(
+            "fibrewatch_agent_dark", "gauge", "1 while a box is silent though its site is not cut off.", BOX_LABELS
+        )
         self._target_down = Family(
-            "fibrewatch_target_down", "gauge", "1 while a target is to blame that sites do not hear; of shared ones."
+            "fibrewatch_target_down",
+            "gauge",
+            "1 while a target is to blame that sites do not hear; of shared ones.",
+            _TARGET,
         )
-        self._target_since = Family("fibrewatch_target_down_since_timestamp_seconds", "gauge", "When it was lost.")
-        self._target_missed = Family("fibrewatch_target_missed_sites", "gauge", "Sites that do not hear the target.")
+        self._target_since = Family(
+            "fibrewatch_target_down_since_timestamp_seconds", "gauge", "When it was lost.", _TARGET
+        )
+        self._target_missed = Family(
+            "fibrewatch_target_missed_sites", "gauge", "Sites that do not hear the target.", _TARGET
+        )
 
     def set_inventory(self, inventory: Inventory) -> None:
         """Shows these uplinks and no others."""

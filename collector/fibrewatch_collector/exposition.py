@@ -18,7 +18,7 @@ from fibrewatch.results import ProbeType
 from fibrewatch.wire import AgentId, agent_id
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector import mesh_series
-from fibrewatch_collector.families import OTHER_BOUNDS, SECONDS_BOUNDS, Bounds, Family, labels_text
+from fibrewatch_collector.families import BOX_LABELS, OTHER_BOUNDS, SECONDS_BOUNDS, Bounds, Family, labels_text
 from fibrewatch_collector.mesh import Mesh
 from fibrewatch_collector.mesh_series import Peers
 from fibrewatch_collector.series import Box, Latest, Plan, Series, SeriesKey, tells
@@ -58,9 +58,12 @@ class Exposition:
             "fibrewatch_probe_last_result_timestamp_seconds", "gauge", "End of the newest run; never expires."
         )
         self._agent_fresh = Family(
-            "fibrewatch_agent_last_result_timestamp_seconds", "gauge", "End of the box's newest run; never expires."
+            "fibrewatch_agent_last_result_timestamp_seconds",
+            "gauge",
+            "End of the box's newest run; never expires.",
+            BOX_LABELS,
         )
-        self._pairs = Family(mesh_series.FAMILY, "gauge", mesh_series.HELP)
+        self._pairs = Family(mesh_series.FAMILY, "gauge", mesh_series.HELP, mesh_series.LABELS)
         self._planned: Peers = {}
         self._pairs_stale = False
         self._stale: set[Series] = set()

@@ -1,4 +1,4 @@
-"""Prometheus' text format, kept rendered: a family is its head and one finished piece of text for each series."""
+"""Metrics kept rendered: a family is its head, in either format, and one finished piece of text for each series."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,6 +6,12 @@ from fibrewatch import sketch
 from fibrewatch.metric import Kind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+UNITS = ("bytes_per_second", "seconds", "bytes", "ratio", "celsius", "packets", "segments", "dbm")
+"""What a name may end in, the longest first: of these OpenMetrics is told."""
+BOX_LABELS = ("territory", "site", "agent")
+SERIES_LABELS = (*BOX_LABELS, "interface", "target", "test")
+SITE_LABELS = ("territory", "site")
 
 SECONDS_BOUNDS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075),
@@ -24,16 +30,41 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
+def _openmetrics_head(name: str, kind: Kind, escaped: str) -> str:
+    """A counter's family is called without `_total`, an info's without `_info` (OpenMetrics 1.0 §5.1)."""
+    told = "info" if kind == "gauge" and name.endswith("_info") else str(kind)
+    base = name.removesuffix("_info") if told == "info" else name.removesuffix("_total") if kind == "counter" else name
+    unit = unit_of(base) if told != "info" else ""
+    unit_line = f"# UNIT {base} {unit}\n" if unit else ""
+    quoted = escaped.replace('"', '\\"')
+    return f"# TYPE {base} {told}\n{unit_line}# HELP {base} {quoted}\n"
+
+
+def _number(bound: float) -> str:
+    """As Go writes it: OpenMetrics holds `le` to one spelling of each bound (1e+06, not 1000000.0)."""
+    short = f"{bound:e}".replace(".000000", "")
+    return short if bound >= 1e6 and float(short) == bound else repr(bound)
+
+
+def unit_of(name: str) -> str:
+    """The unit that ends a metric's name; "" where it has none."""
+    return next((unit for unit in UNITS if name.removesuffix("_total").endswith(f"_{unit}")), "")
+
+
 class Family:
-    """One metric family; `lines` maps the text of a series' labels to its finished line, and hot paths write it."""
+    """One metric family; `lines` maps the text of a series' labels to its finished line, and hot paths write it.
 
-    __slots__ = ("_head", "lines", "name")
+    Attributes:
+        labels: The names of its series' labels.
+    """
 
-    def __init__(self, name: str, kind: Kind, text: str) -> None:
-        self.name = name
+    __slots__ = ("_heads", "help", "kind", "labels", "lines", "name")
+
+    def __init__(self, name: str, kind: Kind, text: str, labels: tuple[str, ...] = SERIES_LABELS) -> None:
+        self.name, self.kind, self.help, self.labels = name, kind, text, labels
         self.lines: dict[str, str] = {}
         escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
-        self._head = f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n"
+        self._heads = (f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n", _openmetrics_head(name, kind, escaped))
 
     def set(self, labels: str, value: float | bool | None) -> None:
         """Shows a value; None takes the series away."""
@@ -50,9 +81,9 @@ class Family:
         """Shows these series and no others."""
         self.lines = {labels: f"{self.name}{labels} {value + 0!r}\n" for labels, value in values.items()}
 
-    def text(self) -> str:
-        """Head and series; nothing when there are none."""
-        return self._head + "".join(self.lines.values()) if self.lines else ""
+    def text(self, *, openmetrics: bool = False) -> str:
+        """Head and series; nothing when there are none. Only the head differs between the formats."""
+        return self._heads[openmetrics] + "".join(self.lines.values()) if self.lines else ""
 
 
 class Histogram:
@@ -102,19 +133,19 @@ class HistogramFamily(Family):
         super().drop(labels)
         self._dirty.pop(labels, None)
 
-    def text(self) -> str:
+    def text(self, *, openmetrics: bool = False) -> str:
         """Head and series; nothing when there are none."""
         for labels, histogram in self._dirty.items():
             self.lines[labels] = self._render(labels, histogram)
         self._dirty.clear()
-        return super().text()
+        return super().text(openmetrics=openmetrics)
 
     def _render(self, labels: str, histogram: Histogram) -> str:
         opened = f"{self.name}_bucket{labels[:-1]},le="
         lines, seen = [], 0
         for bound, count in zip(self.bounds.upper, histogram.counts, strict=False):
             seen += count
-            lines.append(f'{opened}"{bound!r}"}} {seen}\n')
+            lines.append(f'{opened}"{_number(bound)}"}} {seen}\n')
         total = seen + histogram.counts[-1]
         lines.append(f'{opened}"+Inf"}} {total}\n{self.name}_sum{labels} {histogram.sum!r}\n')
         lines.append(f"{self.name}_count{labels} {total}\n")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from fibrewatch.wire import AgentId, Status
-from fibrewatch_collector.families import Family, labels_text
+from fibrewatch_collector.families import BOX_LABELS, SITE_LABELS, Family, labels_text
 from fibrewatch_collector.inventory import Inventory, Site, SiteKey
 from fibrewatch_collector.sla.bins import Vantage
 from fibrewatch_collector.sla.live import CAUSES, STATES, SiteState
@@ -26,6 +26,11 @@ _AGENT_GAUGES = {
 }
 
 
+_INFO = (*SITE_LABELS, "name", "city", "latitude", "longitude", "companies")
+_CONTRACT = (*SITE_LABELS, "uplink", "kind", "operator")
+_STATE, _CAUSE = (*SITE_LABELS, "state"), (*SITE_LABELS, "cause")
+
+
 def agent_labels(agent: AgentId) -> str:
     """The labels of what concerns a box as a whole."""
     return labels_text(agent._asdict())
@@ -35,9 +40,11 @@ class AgentFamilies:
     """What each box says of itself; not thread-safe."""
 
     def __init__(self) -> None:
-        self._gauges = {name: Family(f"fibrewatch_agent_{name}", "gauge", text) for name, text in _AGENT_GAUGES.items()}
-        self._up = Family("fibrewatch_agent_up", "gauge", "1 while the box is online and heard.")
-        self._info = Family("fibrewatch_agent_info", "gauge", "The agent's version.")
+        self._gauges = {
+            name: Family(f"fibrewatch_agent_{name}", "gauge", text, BOX_LABELS) for name, text in _AGENT_GAUGES.items()
+        }
+        self._up = Family("fibrewatch_agent_up", "gauge", "1 while the box is online and heard.", BOX_LABELS)
+        self._info = Family("fibrewatch_agent_info", "gauge", "The agent's version.", (*BOX_LABELS, "version"))
         self._versions: dict[AgentId, str] = {}
 
     def set_status(self, agent: AgentId, status: Status) -> None:
@@ -92,23 +99,36 @@ class SiteFamilies:
     """What each site is and how it stands; not thread-safe."""
 
     def __init__(self) -> None:
-        self._info = Family("fibrewatch_site_info", "gauge", "A site's name, place and number of companies.")
+        self._info = Family("fibrewatch_site_info", "gauge", "A site's name, place and number of companies.", _INFO)
         self._down = Family(
-            "fibrewatch_uplink_contract_download_bytes_per_second", "gauge", "Contracted rate towards the site."
+            "fibrewatch_uplink_contract_download_bytes_per_second",
+            "gauge",
+            "Contracted rate towards the site.",
+            _CONTRACT,
         )
         self._upload = Family(
-            "fibrewatch_uplink_contract_upload_bytes_per_second", "gauge", "Contracted rate from the site."
+            "fibrewatch_uplink_contract_upload_bytes_per_second", "gauge", "Contracted rate from the site.", _CONTRACT
         )
-        self._state = Family("fibrewatch_site_state", "gauge", "1 for the state that the site is in, 0 for all others.")
-        self._cause = Family("fibrewatch_site_cause", "gauge", "1 for the cause of the state, 0 for all others.")
-        self._since = Family("fibrewatch_site_state_since_timestamp_seconds", "gauge", "When the state began.")
+        self._state = Family(
+            "fibrewatch_site_state", "gauge", "1 for the state that the site is in, 0 for all others.", _STATE
+        )
+        self._cause = Family(
+            "fibrewatch_site_cause", "gauge", "1 for the cause of the state, 0 for all others.", _CAUSE
+        )
+        self._since = Family(
+            "fibrewatch_site_state_since_timestamp_seconds", "gauge", "When the state began.", SITE_LABELS
+        )
         self._fresh = Family(
-            "fibrewatch_site_last_result_timestamp_seconds", "gauge", "End of the newest run of the site's boxes."
+            "fibrewatch_site_last_result_timestamp_seconds",
+            "gauge",
+            "End of the newest run of the site's boxes.",
+            SITE_LABELS,
         )
         self._bins = Family(
             "fibrewatch_site_bins",
             "gauge",
             "Minutes of the last 24 hours: A available, U unavailable, N not measured.",
+            (*SITE_LABELS, "uplink", "state"),
         )
 
     def set_inventory(self, inventory: Inventory) -> None:

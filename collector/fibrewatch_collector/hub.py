@@ -170,17 +170,17 @@ class Hub:
         ends = [self.exposition.last_result(agent) for agent in self.inventory.agents_of(found)] if found else []
         return max((end for end in ends if end is not None), default=None)
 
-    def metrics(self) -> Iterator[bytes]:
-        """The text format, a family or two at a time: a family of a big fleet has megabytes."""
+    def metrics(self, *, openmetrics: bool = False) -> Iterator[bytes]:
+        """The text format or OpenMetrics, a family or two at a time: a family of a big fleet has megabytes."""
         self.tick()
         self._set_alarms()
         self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
         self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
         for owner in (self._sites, self._alarms, self._agents, self.exposition):
             for family in owner.families():
-                if text := family.text():
+                if text := family.text(openmetrics=openmetrics):
                     yield text.encode()
-        yield self.own.text()
+        yield self.own.text(openmetrics=openmetrics)
 
     def _set_alarms(self) -> None:
         now, sites = self.now(), self.inventory.sites

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from fibrewatch.wire import AgentId
-from fibrewatch_collector.families import labels_text
+from fibrewatch_collector.families import BOX_LABELS, labels_text
 from fibrewatch_collector.mesh import Mesh, target_name
 
 FAMILY = "fibrewatch_mesh_pair_info"
 HELP = "Which sites a test between two boxes is from and to, for what it measures forward and backward."
+LABELS = (*BOX_LABELS, "target", "peer_territory", "peer_site", "peer_agent", "direction", "from", "to")
 
 
 Peers = Mapping[tuple[AgentId, str], AgentId]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics_format
 
 from fibrewatch_collector.stats import Stats
 
@@ -48,6 +49,12 @@ _TALLIES = {
 }
 
 
+def labels_of(name: str) -> tuple[str, ...]:
+    """The labels of one of these metrics."""
+    short = name.removeprefix(f"{PREFIX}_").removesuffix("_total")
+    return ("version",) if short == "info" else ("reason",) if short in _BY_REASON else ()
+
+
 @dataclass(slots=True)
 class Levels:
     """What the hub knows; None is not shown."""
@@ -89,9 +96,7 @@ class OwnMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client.registry.Collector."""
-        info = GaugeMetricFamily(f"{PREFIX}_info", "The collector's version.", labels=["version"])
-        info.add_metric([self._version], 1)
-        yield info
+        yield InfoMetricFamily(PREFIX, "The collector's version.", value={"version": self._version})
         for name, text in _COUNTERS.items():
             yield CounterMetricFamily(f"{PREFIX}_{name}", text, value=getattr(self.stats, name))
         for name, text in _BY_REASON.items():
@@ -106,6 +111,9 @@ class OwnMetrics:
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
 
-    def text(self) -> bytes:
-        """In the text format."""
-        return generate_latest(self.registry)
+    def text(self, *, openmetrics: bool = False) -> bytes:
+        """In the text format, or in OpenMetrics with the mark of its end."""
+        write: Callable[[CollectorRegistry], bytes] = (
+            openmetrics_format.generate_latest if openmetrics else generate_latest
+        )
+        return write(self.registry)

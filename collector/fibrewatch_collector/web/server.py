@@ -14,13 +14,13 @@ import msgspec
 from aiohttp import web
 
 from fibrewatch.errors import StoreError
-from fibrewatch_collector.families import CONTENT_TYPE
+from fibrewatch_collector.families import CONTENT_TYPE, OPENMETRICS_TYPE
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ledger import LedgerError
 from fibrewatch_collector.report import asked, output
 from fibrewatch_collector.report.page.pdf import PdfError
 from fibrewatch_collector.store import Store
-from fibrewatch_collector.web import query, views
+from fibrewatch_collector.web import accept, query, views
 from fibrewatch_collector.web.declarations import STATUS, Declaring
 from fibrewatch_collector.writer import Doing
 
@@ -152,7 +152,9 @@ class Server:
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """Family by family, so that other work gets its turn and no second copy of it all is made."""
-        response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
+        openmetrics = accept.wants_openmetrics(request.headers.get("Accept", ""))
+        content = OPENMETRICS_TYPE if openmetrics else CONTENT_TYPE
+        response = web.StreamResponse(headers={"Content-Type": content, "Vary": "Accept, Accept-Encoding"})
         packer = None
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
@@ -160,7 +162,7 @@ class Server:
         try:
             async with asyncio.timeout(SCRAPE_TIMEOUT_S):
                 await response.prepare(request)
-                for chunk in self._hub.metrics():
+                for chunk in self._hub.metrics(openmetrics=openmetrics):
                     await response.write(await asyncio.to_thread(packer.compress, chunk) if packer else chunk)
                 await response.write_eof(packer.flush() if packer else b"")
         except TimeoutError:
