@@ -65,6 +65,8 @@ class Box:
         ready: Awaited by a heavy test before its traffic flows: whoever watches the line has begun.
         enough: Set while a heavy test runs when it should end early and report what it has.
         flow: When its traffic began and ended, by the monotonic clock; the end is infinite while it flows.
+        watched: Entered around each transfer of a run that has several: watches it, and gives what is to be called
+            with its result at the end, which marks that transfer's own box.
         memory: What one test against one target keeps from run to run; gone when the agent ends.
     """
 
@@ -83,6 +85,9 @@ class Box:
     ready: Callable[[], Awaitable[None]] = field(default=lambda: asyncio.sleep(0))
     enough: asyncio.Event = field(default_factory=asyncio.Event)
     flow: tuple[float, float] | None = None
+    watched: Callable[["Box", Any], AbstractAsyncContextManager[Callable[[Any], Any]]] = field(
+        default=lambda part, params: contextlib.nullcontext(lambda result: result)
+    )
     memory: dict[str, Any] = field(default_factory=dict)
     control: Control | None = None
     turn: "Turn | None" = None

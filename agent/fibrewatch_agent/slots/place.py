@@ -31,7 +31,7 @@ async def slot_for(params: Params, box: Box, control: Control) -> AsyncIterator[
 
 def _wish(params: Params, box: Box, control: Control) -> Wish:
     contracted = control.rate_down if params.direction == "down" else control.rate_up
-    priority: Priority = "on-demand" if box.test == _ON_DEMAND else params.priority
+    priority: Priority = "on-demand" if box.test.partition(".")[0] == _ON_DEMAND else params.priority
     return Wish(
         request="-" * 8,  # `reserve` makes one
         direction=params.direction,

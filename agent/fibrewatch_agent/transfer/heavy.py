@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,11 +15,12 @@ from msgspec.structs import replace
 
 from fibrewatch.errors import ToolError
 from fibrewatch.measurement import Conditions
+from fibrewatch.results import PROBES
 from fibrewatch.results.budget import Result
 from fibrewatch.schedule import phase
 from fibrewatch_agent.box import Box
 from fibrewatch_agent.clock import boot_id
-from fibrewatch_agent.conditions import route_interface
+from fibrewatch_agent.conditions import link_speed, route_interface
 from fibrewatch_agent.config import AgentConfig, Plan
 from fibrewatch_agent.line import budget, tenants, wan
 from fibrewatch_agent.line import state as line_state
@@ -43,6 +45,8 @@ _TAIL_S, _EACH_S = 4.0, 0.1
 _AFTER_S = 1.0
 """How long our own queue may take to run empty before round trips are looked at again."""
 _SPREAD_S = 3600.0
+_IN_PARTS = "wifi_paired"
+"""Has each of its transfers watched by itself, see `Heavy.beside`."""
 
 
 class Hold(NamedTuple):
@@ -248,15 +252,53 @@ class Heavy:
             return
         now = self.pace(plan.uplink)
         before = self.account(plan.uplink)
-        await watch.look_before(self._looked.get(plan.uplink or ""))
         try:
-            async with watch.polled():
-                with watch.timed():
-                    yield watch
-                await watch.look_after()
+            if plan.probe.name == _IN_PARTS:
+                box.watched = partial(self.beside, plan)
+                yield watch
+            else:
+                await watch.look_before(self._looked.get(plan.uplink or ""))
+                async with watch.polled():
+                    with watch.timed():
+                        yield watch
+                    await watch.look_after()
         finally:
             self.settle(plan, before, now.size if now else 1.0)
             self.save()
+
+    @asynccontextmanager
+    async def beside(self, plan: Plan, part: Box, params: Any) -> AsyncIterator[Callable[[Any], Any]]:
+        """Watches one of a run's transfers, which may leave by another interface than its test's.
+
+        Args:
+            part: The transfer's own box, which is marked.
+            params: Of throughput.
+
+        Yields:
+            To be called with the transfer's result once this is left.
+        """
+        watch = Watch(self, replace(plan, probe=PROBES["throughput"], params=params), part)
+        before = moved(part.interface, self.proc) if part.interface else None
+        try:
+            async with watch.polled():
+                with watch.timed():
+                    yield watch.told
+                await watch.counters_after()
+        finally:
+            after = moved(part.interface, self.proc) if part.interface else None
+            if before is not None and after is not None and part.interface != self._counted(plan.uplink):
+                self._add(plan.uplink, max(0, after - before))
+
+    def _counted(self, uplink: str | None) -> str | None:
+        """The interface whose counter an uplink's account reads."""
+        line = self.uplinks.get(uplink) if uplink is not None else None
+        return (line.interface or route_interface(self.proc, None)) if line is not None else None
+
+    def _add(self, uplink: str | None, moved_beside: int) -> None:
+        """What went over the line by another interface of the box counts, too."""
+        account = self.account(uplink)
+        if uplink is not None and account is not None:
+            self.state.accounts[uplink] = replace(account, used=account.used + moved_beside)
 
 
 class Watch:
@@ -338,12 +380,22 @@ class Watch:
         """The router's next refresh; where it tells nothing, round trips again."""
         if self._box.flow is None or self._box.stopping.is_set():
             return
-        if self._poll is not None and self._poll.edges():
-            await self._refreshed(self._poll, self._box.flow[1])
-            if self._others() is not None:
-                return
+        await self.counters_after()
+        if self._others() is not None:
+            return
         await asyncio.sleep(_AFTER_S)
         self._looks.append(await self._heavy.round_trips(self._plan.uplink or "").look(self._box))
+
+    async def counters_after(self) -> None:
+        """The router's next refresh after the transfer."""
+        flow, stopping = self._box.flow, self._box.stopping.is_set()
+        if flow is not None and not stopping and self._poll is not None and self._poll.edges():
+            await self._refreshed(self._poll, flow[1])
+
+    def told(self, result: Any) -> Any:
+        """As `conclude`, of one transfer among several: the conditions are the run's."""
+        speed = link_speed(self._heavy.sys, self._box.interface) if self._box.interface else None
+        return self.conclude(result, Conditions(link_speed=speed))[0]
 
     async def _refreshed(self, poll: Poll, end: float) -> None:
         try:
