@@ -13,6 +13,7 @@ from fibrewatch_collector.exposition import Exposition
 from fibrewatch_collector.fleet import AgentFamilies, SiteFamilies
 from fibrewatch_collector.inventory import Inventory, SiteKey
 from fibrewatch_collector.ledger.maintenance import Declaration
+from fibrewatch_collector.objective_series import ObjectiveFamilies
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.sla import alarms
 from fibrewatch_collector.sla.binner import Backlog
@@ -56,6 +57,7 @@ class Hub:
         self.totals: Mapping[Vantage, Mapping[BinState, int]] = {}
         self.declarations: Sequence[Declaration] = ()
         self._agents, self._sites, self._alarms = AgentFamilies(), SiteFamilies(), AlarmFamilies()
+        self._objectives = ObjectiveFamilies()
         self._broker_since: float | None = None
         self._store_since: float | None = None
         self._store_problem: str | None = None
@@ -69,6 +71,7 @@ class Hub:
         self.exposition.set_mesh(inventory.mesh)
         self.tracker.set_inventory(inventory)
         self._sites.set_inventory(inventory)
+        self._objectives.set_inventory(inventory)
         self._alarms.set_inventory(inventory)
         self.heard = {agent: self.heard.get(agent) or Heard() for agent in inventory.agents}
         self.own.levels.sites, self.own.levels.agents = len(inventory.sites), len(inventory.agents)
@@ -176,7 +179,7 @@ class Hub:
         self._set_alarms()
         self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
         self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
-        for owner in (self._sites, self._alarms, self._agents, self.exposition):
+        for owner in (self._sites, self._objectives, self._alarms, self._agents, self.exposition):
             for family in owner.families():
                 if text := family.text(openmetrics=openmetrics):
                     yield text.encode()

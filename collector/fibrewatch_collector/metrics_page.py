@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fibrewatch import __version__
 from fibrewatch.metric import prometheus_name
@@ -12,6 +12,7 @@ from fibrewatch_collector.alarm_series import AlarmFamilies
 from fibrewatch_collector.exposition import Exposition
 from fibrewatch_collector.families import SERIES_LABELS, Family, unit_of
 from fibrewatch_collector.fleet import AgentFamilies, SiteFamilies
+from fibrewatch_collector.objective_series import ObjectiveFamilies
 from fibrewatch_collector.own_metrics import OwnMetrics
 
 SITES, BOXES, TESTS, COLLECTOR = "Sites, uplinks, targets", "Boxes", "Every test", "The collector"
@@ -33,6 +34,13 @@ format, and OpenMetrics 1.0 to whoever asks for it.
 """
 
 
+class Owner(Protocol):
+    """Whoever keeps families."""
+
+    def families(self) -> Iterable[Family]:
+        """In the order of the page."""
+
+
 class Entry(NamedTuple):
     """One metric family as the catalogue tells of it."""
 
@@ -45,9 +53,10 @@ class Entry(NamedTuple):
 
 def entries(probes: Mapping[str, ProbeType] = PROBES) -> Mapping[str, list[Entry]]:
     """All families by where they come from; a probe's under its name."""
+    owners: tuple[Owner, ...] = (SiteFamilies(), ObjectiveFamilies(), AlarmFamilies())
     of_probe = {prometheus_name(probe.name, field): probe.name for probe in probes.values() for field in probe.fields}
     found: dict[str, list[Entry]] = {
-        SITES: [entry(each) for owner in (SiteFamilies(), AlarmFamilies()) for each in owner.families()],
+        SITES: [entry(each) for owner in owners for each in owner.families()],
         BOXES: [entry(each) for each in AgentFamilies().families()],
         TESTS: [],
         **{name: [] for name in probes},

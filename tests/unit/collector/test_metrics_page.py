@@ -82,6 +82,20 @@ def test_every_metric_of_every_probe_is_served_once_it_was_measured(hub: Hub) ->
     assert {entry.name.removesuffix("_total") for probe in PROBES for entry in groups[probe]} <= served
 
 
+def test_objectives_are_told_as_they_hold_for_each_uplink(hub: Hub) -> None:
+    line = {("site", "cargo"), ("uplink", "fibre")}
+    told = {
+        (name, dict(labels)["objective"]): value
+        for (name, labels), value in samples(list(parse_text(page(hub)))).items()
+        if name.startswith("fibrewatch_uplink_objective") and line <= labels
+    }
+    assert told["fibrewatch_uplink_objective_asked_ratio", "net"] == 0.999
+    assert told["fibrewatch_uplink_objective_limit_seconds", "latency"] == 0.015
+    assert told["fibrewatch_uplink_objective_quantile", "latency"] == 0.95
+    assert told["fibrewatch_uplink_objective_rate_bytes_per_second", "download"] == 0.9 * 10e9 / 8
+    assert ("fibrewatch_uplink_objective_asked_ratio", "wifi") not in told  # the uplink drops it
+
+
 def test_openmetrics_is_well_formed_and_says_the_same(hub: Hub) -> None:
     text = page(hub, openmetrics=True)
     assert text.endswith("\n# EOF\n")
