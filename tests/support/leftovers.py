@@ -30,6 +30,7 @@ async def nothing_left() -> AsyncIterator[None]:
     The servers' ends of connections close when they hear of it: they get a moment.
     """
     gc.collect()  # what a test before left
+    gc.freeze()  # the second look is at what is new: all that pytest has collected takes it a second and more
     descriptors_before, tasks_before = descriptors(), asyncio.all_tasks()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)

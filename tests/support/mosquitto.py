@@ -6,15 +6,14 @@ import subprocess
 import time
 from pathlib import Path
 
+from fibrewatch_collector.operator.ports import free_ports
+
 BINARY = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "mosquitto"
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port
+    """A TCP port on loopback that nobody listens on, and that no connection's near end is given meanwhile."""
+    return free_ports(1)[0]
 
 
 def wait_for_port(port: int, host: str = "127.0.0.1", timeout_s: float = 20.0) -> None:

@@ -1,6 +1,7 @@
 """Loopback ports that nobody listens on."""
 
 import asyncio
+import secrets
 import socket
 from contextlib import ExitStack
 
@@ -8,6 +9,9 @@ from fibrewatch.errors import ToolError
 
 CONNECT_TIMEOUT_S = 1.0
 _TRIES = 200
+# Below the range that the kernel takes the client's end of connections from (ip(7), ip_local_port_range: 32768 and up):
+# one above it that was free may be taken by a connection before its server starts.
+_FIRST, _LAST = 10_000, 32_000
 
 
 def can_listen(port: int, host: str = "127.0.0.1") -> bool:
@@ -26,12 +30,12 @@ def free_ports(count: int) -> tuple[int, ...]:
         ToolError: None were found.
     """
     for _ in range(_TRIES):
+        first = _FIRST + secrets.randbelow(_LAST - _FIRST)
         with ExitStack() as stack:
-            first = stack.enter_context(_listening("127.0.0.1", 0)).getsockname()[1]
             try:
-                for port in range(first + 1, first + count):
+                for port in range(first, first + count):
                     stack.enter_context(_listening("127.0.0.1", port))
-            except (OSError, OverflowError):
+            except OSError:
                 continue
             return tuple(range(first, first + count))
     raise ToolError(f"no {count} free ports in a row on 127.0.0.1")
