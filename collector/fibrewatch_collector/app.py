@@ -26,6 +26,7 @@ from fibrewatch_collector.ledger import books
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.report import monthly
 from fibrewatch_collector.settling import Settling
+from fibrewatch_collector.sla import burn
 from fibrewatch_collector.sla.binner import Work, judge_all
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.store.sqlite import SqliteStore
@@ -137,7 +138,18 @@ class App:
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, _MARKS_AT_ONCE))):
             for each in chunk:
                 self.hub.backlog.mark(each.agent, each.run)
+        await self._recall_promises()
         self.hub.set_store(problem=None)
+
+    async def _recall_promises(self) -> None:
+        """The minutes and the rare tests that alarms about promises look back at."""
+        await self._read_declarations()
+        now, inventory = self._clock(), self.hub.inventory
+        span = max(burn.windows(inventory.burns))
+        for key in sorted({at[:2] for at in inventory.promises}):
+            self.hub.add_bins(await asyncio.to_thread(self._store.bins, *key, now - span, now))
+        for each in await asyncio.to_thread(recovery.rare, self._store, self.hub.recent.probes(), now):
+            self.hub.recent.add(each.agent, each.run, now)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -199,8 +211,8 @@ class App:
         except StoreError as e:
             log.warning("declared work is not known anew: %s", e)
             return
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        self.hub.declarations = [each for each in found if each.until > now]
+        oldest = datetime.fromtimestamp(self._clock() - max(burn.windows(self.hub.inventory.burns)), UTC)
+        self.hub.declarations = [each for each in found if each.until > oldest]
 
     async def _keep_reports(self) -> None:
         """A round that is under way at the end stops after the report in hand."""
@@ -221,6 +233,7 @@ class App:
             intervals = self.hub.backlog.intervals()
             bins = await asyncio.to_thread(judge_all, work, self._store, self.hub.inventory, intervals)
             await asyncio.wrap_future(self.ingest.writer.call(lambda: self._store.save_bins(bins)))
+            self.hub.add_bins(bins)
         now = self._clock()
         if work or now - self._totals_at >= TOTALS_EVERY_S:
             self._totals_at = now

@@ -1,6 +1,6 @@
 """What the collector knows right now: fed by what comes in and by the clock, read by metrics, API and page. No I/O."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fibrewatch.measurement import AnyMeasurement
@@ -15,12 +15,17 @@ from fibrewatch_collector.inventory import Inventory, SiteKey
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.objective_series import ObjectiveFamilies
 from fibrewatch_collector.own_metrics import OwnMetrics
-from fibrewatch_collector.sla import alarms
+from fibrewatch_collector.promise_series import PromiseFamilies
+from fibrewatch_collector.sla import alarms, burn
 from fibrewatch_collector.sla.binner import Backlog
 from fibrewatch_collector.sla.bins import Vantage
 from fibrewatch_collector.sla.live import SiteState
+from fibrewatch_collector.sla.minutes import Minutes
+from fibrewatch_collector.sla.recent import Recent
 from fibrewatch_collector.sla.tracker import Tracker
-from fibrewatch_collector.store import BinState, Committed
+from fibrewatch_collector.store import Bin, BinState, Committed
+
+NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -51,6 +56,8 @@ class Hub:
         self.own = own
         self.exposition = Exposition(probes)
         self.tracker = Tracker(inventory)
+        self.recent = Recent(inventory)
+        self.minutes = Minutes(max(burn.windows(inventory.burns)))
         self.backlog = Backlog(lambda: self.inventory)
         self.heard: dict[AgentId, Heard] = {}
         self.states: Mapping[SiteKey, SiteState] = {}
@@ -58,6 +65,8 @@ class Hub:
         self.declarations: Sequence[Declaration] = ()
         self._agents, self._sites, self._alarms = AgentFamilies(), SiteFamilies(), AlarmFamilies()
         self._objectives = ObjectiveFamilies()
+        self._promises = PromiseFamilies()
+        self._worked_on: Mapping[SiteKey, frozenset[str]] = {}
         self._broker_since: float | None = None
         self._store_since: float | None = None
         self._store_problem: str | None = None
@@ -73,6 +82,9 @@ class Hub:
         self._sites.set_inventory(inventory)
         self._objectives.set_inventory(inventory)
         self._alarms.set_inventory(inventory)
+        self._promises.set_inventory(inventory)
+        self.recent.set_inventory(inventory)
+        self.minutes.keep(inventory.promises)
         self.heard = {agent: self.heard.get(agent) or Heard() for agent in inventory.agents}
         self.own.levels.sites, self.own.levels.agents = len(inventory.sites), len(inventory.agents)
         self.tick()
@@ -86,12 +98,14 @@ class Hub:
         for agent, run in done.stored:
             self.exposition.add(agent, run, now)
             self.tracker.add(agent, run, now)
+            self.recent.add(agent, run, now, self._worked_on.get(agent[:2], NOTHING))
             self.backlog.mark(agent, run)
 
     def recall(self, agent: AgentId, run: AnyMeasurement, received_at: float) -> None:
         """A run that was stored before the collector's start: counted already, and binned or to be marked by others."""
         self.exposition.recall(agent, run, self.now())
         self.tracker.add(agent, run, received_at)
+        self.recent.add(agent, run, self.now())
 
     def status(self, agent: AgentId, status: Status, at: float) -> None:
         """What a box says of itself, or its last will."""
@@ -154,6 +168,9 @@ class Hub:
         now, listening = self.now(), self.listening_since
         self.exposition.expire(now)
         self.states = self.tracker.evaluate(now, listening)
+        self._worked_on = {
+            key: alarms.under_work(self.declarations, site, now) for key, site in self.inventory.sites.items()
+        }
         levels = self.own.levels
         levels.series = self.exposition.series()
         levels.expired_series, levels.refused_series = self.exposition.expired, self.exposition.refused
@@ -162,6 +179,17 @@ class Hub:
         """The bins of the last 24 hours."""
         self.totals = {vantage: counts for vantage, counts in totals.items() if vantage[:2] in self.inventory.sites}
         self._sites.set_bins(self.totals)
+
+    def add_bins(self, bins: Iterable[Bin]) -> None:
+        """Minutes that were judged, newly or again."""
+        promised = (each for each in bins if each[:3] in self.inventory.promises)
+        self.minutes.put(promised, self._was_worked_on)
+        lengths = burn.windows(self.inventory.burns)
+        self._promises.set_shares({length: self.minutes.shares(length) for length in lengths})
+
+    def _was_worked_on(self, minute: Bin) -> bool:
+        site = self.inventory.sites[minute.territory, minute.site]
+        return minute.uplink in alarms.under_work(self.declarations, site, minute.minute)
 
     def up(self, agent: AgentId) -> bool:
         """Whether a box is online and heard; while the collector can't hear, what was known last."""
@@ -179,7 +207,8 @@ class Hub:
         self._set_alarms()
         self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
         self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
-        for owner in (self._sites, self._objectives, self._alarms, self._agents, self.exposition):
+        owners = (self._sites, self._objectives, self._promises, self._alarms, self._agents, self.exposition)
+        for owner in owners:
             for family in owner.families():
                 if text := family.text(openmetrics=openmetrics):
                     yield text.encode()
@@ -187,9 +216,11 @@ class Hub:
 
     def _set_alarms(self) -> None:
         now, sites = self.now(), self.inventory.sites
-        worked_on = {key: alarms.under_work(self.declarations, site, now) for key, site in sites.items()}
+        worked_on = self._worked_on
         found = {key: alarms.of_site(self.states[key], site, worked_on[key]) for key, site in sites.items()}
         self._alarms.set_alarms(found, self.states, worked_on, self.inventory)
+        self._promises.set_tests(self.recent.tests(now))
+        self._promises.set_events(self.recent.events, self.recent.bad)
         self._alarms.set_cuts(self.tracker.cut_since)
         self._alarms.set_targets(self.tracker.targets)
         listening = self.listening_since

@@ -17,7 +17,8 @@ from fibrewatch.measurement import Label
 from fibrewatch.wire import ID_PATTERN, AgentId
 from fibrewatch_collector import mesh, promises
 from fibrewatch_collector.mesh import Fleet, Group, Mesh
-from fibrewatch_collector.sla import objectives
+from fibrewatch_collector.sla import burn, objectives
+from fibrewatch_collector.sla.burn import Burn
 from fibrewatch_collector.sla.floor import Place
 from fibrewatch_collector.sla.objectives import Class, Objective, Promise
 from fibrewatch_collector.sla.presets import PRESETS
@@ -162,6 +163,7 @@ class SitesFile(Struct, frozen=True, kw_only=True):
     meshes: tuple[Group, ...] = field(default=(), name="mesh")
     classes: tuple[Class, ...] = field(default=(), name="sla")
     targets: tuple[Endpoint, ...] = field(default=(), name="target")
+    burns: tuple[Burn, ...] = field(default=(), name="burn")
 
 
 NO_MESH = Mesh()
@@ -181,7 +183,10 @@ class Inventory:
         mesh: Mesh = NO_MESH,
         promises: Mapping[Vantage, Promise] | None = None,
         targets: Iterable[Endpoint] = (),
+        *,
+        burns: tuple[Burn, ...] = burn.DEFAULTS,
     ) -> None:
+        self.burns = burns
         self.mesh = mesh
         self.promises: Mapping[Vantage, Promise] = promises or {}
         self.targets: Mapping[str, Endpoint] = {each.id: each for each in targets}
@@ -259,9 +264,10 @@ def load_inventory(path: Path) -> Inventory:
     check.unique("mesh", (each.id for each in read.meshes), "")
     check.unique("target", (each.id for each in read.targets), "")
     objectives.check_classes(read.classes, PRESETS, str(path))
+    check.burns(read)
     promised = promises.resolve(read.sites, read.classes, str(path))
     planned = mesh.plan(read.meshes, _fleet(read), str(path))
-    return Inventory(read.territories, read.sites, planned, promised, read.targets)
+    return Inventory(read.territories, read.sites, planned, promised, read.targets, burns=read.burns or burn.DEFAULTS)
 
 
 def _fleet(read: SitesFile) -> Fleet:
@@ -358,6 +364,21 @@ class _Check:
     def known(self, word: str, words: list[str], place: str, what: str) -> None:
         if word not in words:
             self._fail(place, f'no {what} "{word}"{nearest(word, words)}')
+
+    def burns(self, read: SitesFile) -> None:
+        """Those that objectives name must be there."""
+        burns = [each.id for each in read.burns or burn.DEFAULTS]
+        self.unique("burn", burns, "")
+        groups = [(f'sla "{each.id}"', each.objectives) for each in read.classes]
+        groups += [
+            (f'site "{site.id}".uplink "{uplink.id}"', uplink.objectives)
+            for site in read.sites
+            for uplink in site.uplinks
+        ]
+        for place, objectives_here in groups:
+            for each in objectives_here:
+                for name in each.burn or ():
+                    self.known(name, burns, f'{place}.objective "{each.id}".burn', "burn")
 
     def unique(self, what: str, ids: Iterable[str], place: str) -> None:
         seen: set[str] = set()

@@ -1,15 +1,17 @@
 """After a start: what the store tells about the time before. Blocks: to be run in a worker thread, before ingest."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from fibrewatch.errors import WireError
 from fibrewatch.measurement import AnyMeasurement
+from fibrewatch.results import PROBES
 from fibrewatch.wire import AgentId, decode_measurement
 from fibrewatch_collector.inventory import Inventory
 from fibrewatch_collector.sla.binner import GRACE_S, Backlog, judge_all
 from fibrewatch_collector.sla.bins import MINUTE_S, Vantage, minute_of
+from fibrewatch_collector.sla.recent import OLDEST_S
 from fibrewatch_collector.store import Filter, Store
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,12 @@ def _newest_hour(store: Store, agent: AgentId, now: float) -> Iterator[Recalled]
         yield from newer
     else:
         yield from _decoded(store, Filter(*agent, begin=last_made, end=last_made + 3600))
+
+
+def rare(store: Store, probes: Iterable[str], now: float) -> list[Recalled]:
+    """Heavy tests of the last days: there are few of them, and a quarter of an hour holds none."""
+    heavy = [name for name in probes if PROBES[name].mode == "exclusive"]
+    return [each for name in heavy for each in _decoded(store, Filter(probe=name, begin=now - OLDEST_S["exclusive"]))]
 
 
 class Judged(NamedTuple):

@@ -65,6 +65,7 @@ class Objective(Struct, frozen=True, kw_only=True):
         hours: "busy": only within the class's busy hours.
         peer: The far site of a pair, "territory/site".
         source: Where the promise is written.
+        burn: Which alerts of [[burn]] it has; None: all of them.
     """
 
     id: Id
@@ -81,6 +82,7 @@ class Objective(Struct, frozen=True, kw_only=True):
     hours: Literal["all", "busy"] | None = None
     peer: Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,20}/[a-z0-9-]{1,20}\Z")] | None = None
     source: Text | None = None
+    burn: tuple[Id, ...] | None = None
 
 
 class Class(Struct, frozen=True, kw_only=True):
@@ -132,9 +134,9 @@ def _keys(required: str, allowed: str = "") -> Keys:
 
 
 KEYS: Mapping[Kind, Keys] = {
-    "availability": _keys("asked"),
+    "availability": _keys("asked", "burn"),
     "percentile": _keys("metric quantile limit", "role over_floor hours"),
-    "loss": _keys("metric asked", "role hours"),
+    "loss": _keys("metric asked", "role hours burn"),
     "compliance": _keys("asked direction", "of_contract rate hours"),
     "success": _keys("metric asked", "role hours"),
     "coverage": _keys("asked"),

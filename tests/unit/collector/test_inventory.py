@@ -55,7 +55,7 @@ def test_bad_file_is_refused_with_its_message(path: Path) -> None:
 
 
 def test_every_rule_has_a_bad_file() -> None:
-    assert len(BAD) == 81
+    assert len(BAD) == 84
 
 
 def test_interfaces_ride_on_the_uplinks_they_name_and_all_others_on_the_default(tmp_path: Path) -> None:
