@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from fibrewatch import __version__
 from fibrewatch.results import PROBES
+from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.operator import generate
@@ -62,7 +63,7 @@ async def serve(series: int, port: int, folder: Path) -> None:
     fleet = Fleet(max(1, round(series / per_box)))
     hub = make_hub(fleet, folder)
     store = SqliteStore(folder / "collector.db")
-    server = Server(hub, store, asyncio.to_thread)
+    server = Server(hub, store, asyncio.to_thread, Config())
     ending, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)

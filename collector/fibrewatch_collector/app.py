@@ -22,7 +22,7 @@ from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.inventory import Inventory, load_inventory
-from fibrewatch_collector.ledger import books
+from fibrewatch_collector.ledger import books, inventories
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.report import monthly
 from fibrewatch_collector.settling import Settling
@@ -75,7 +75,7 @@ class App:
             OSError: The HTTP address can't be had.
             StoreError: The store can't be read.
         """
-        server = Server(self.hub, self._store, self._write)
+        server = Server(self.hub, self._store, self._write, self._config)
         await server.start(self._config.http.host, self._config.http.port)
         try:
             self._listen_to_signals()
@@ -139,6 +139,7 @@ class App:
             for each in chunk:
                 self.hub.backlog.mark(each.agent, each.run)
         await self._recall_promises()
+        await asyncio.to_thread(inventories.remember, self._store, self.hub.inventory, self._clock())
         self.hub.set_store(problem=None)
 
     async def _recall_promises(self) -> None:
@@ -177,6 +178,9 @@ class App:
         self.own.levels.reload_failed = 0
         new = inventory.agents.keys() - self.hub.inventory.agents.keys()
         self.hub.set_inventory(inventory)
+        now = self._clock()
+        remembered = self.ingest.writer.call(lambda: inventories.remember(self._store, inventory, now))
+        remembered.add_done_callback(_complain)
         self.ingest.set_territories(list(inventory.territories))
         if new:
             self.ingest.listen_anew()
@@ -241,9 +245,9 @@ class App:
         self.own.levels.bins_behind_seconds = self.hub.backlog.behind(now)
 
 
-def _complain(saved: Future[None]) -> None:
+def _complain(saved: Future[T]) -> None:
     if not saved.cancelled() and (problem := saved.exception()) is not None:
-        log.warning("a schedule was not saved: %s", problem)
+        log.warning("a schedule or an inventory was not saved: %s", problem)
 
 
 def collect_garbage_seldom() -> None:

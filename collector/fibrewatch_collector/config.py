@@ -80,6 +80,16 @@ class Reports(Struct, frozen=True, kw_only=True):
         return self.folder or Path()
 
 
+class Evidence(Struct, frozen=True, kw_only=True):
+    """Packs for a dispute; none over the API without a key.
+
+    Attributes:
+        key: A private key of Ed25519, as `fibrewatch evidence-key` makes it; nobody else may read it.
+    """
+
+    key: Path | None = None
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """collector.toml; relative paths are relative to its folder."""
 
@@ -88,6 +98,7 @@ class Config(Struct, frozen=True, kw_only=True):
     store: StoreConfig = StoreConfig()
     http: Http = Http()
     reports: Reports = Reports()
+    evidence: Evidence = Evidence()
 
 
 def load_config(path: Path) -> Config:
@@ -120,4 +131,5 @@ def _anchored(config: Config, folder: Path) -> Config:
         store=replace(config.store, path=folder / config.store.path),
         broker=replace(config.broker, tls=tls),
         reports=replace(config.reports, folder=config.reports.folder and folder / config.reports.folder),
+        evidence=replace(config.evidence, key=config.evidence.key and folder / config.evidence.key),
     )

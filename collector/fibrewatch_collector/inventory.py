@@ -7,11 +7,11 @@ import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct, field
 
-from fibrewatch.config import Port, Rate, load, nearest
+from fibrewatch.config import Port, Rate, build, nearest, read_toml
 from fibrewatch.errors import ConfigError
 from fibrewatch.measurement import Label
 from fibrewatch.wire import ID_PATTERN, AgentId
@@ -185,9 +185,12 @@ class Inventory:
         targets: Iterable[Endpoint] = (),
         *,
         burns: tuple[Burn, ...] = burn.DEFAULTS,
+        written: Mapping[str, Any] | None = None,
     ) -> None:
+        """`written`: the tables it was made of, as plain data; None where it was put together otherwise."""
         self.burns = burns
         self.mesh = mesh
+        self.written: Mapping[str, Any] | None = written
         self.promises: Mapping[Vantage, Promise] = promises or {}
         self.targets: Mapping[str, Endpoint] = {each.id: each for each in targets}
         self.territories: Mapping[str, Territory] = {each.id: each for each in territories}
@@ -257,17 +260,34 @@ def load_inventory(path: Path) -> Inventory:
     Raises:
         ConfigError: The first thing that is wrong.
     """
-    read = load(path, SitesFile)
-    check = _Check(str(path))
+    return inventory_of(read_toml(path), str(path))
+
+
+def inventory_of(written: Mapping[str, Any], file: str) -> Inventory:
+    """Checks the tables of a sites.toml; `file` is its name for errors.
+
+    Raises:
+        ConfigError: The first thing that is wrong.
+    """
+    read = build(written, SitesFile, file)
+    check = _Check(file)
     check.unique("territory", (each.id for each in read.territories), "")
     check.sites(read)
     check.unique("mesh", (each.id for each in read.meshes), "")
     check.unique("target", (each.id for each in read.targets), "")
-    objectives.check_classes(read.classes, PRESETS, str(path))
+    objectives.check_classes(read.classes, PRESETS, file)
     check.burns(read)
-    promised = promises.resolve(read.sites, read.classes, str(path))
-    planned = mesh.plan(read.meshes, _fleet(read), str(path))
-    return Inventory(read.territories, read.sites, planned, promised, read.targets, burns=read.burns or burn.DEFAULTS)
+    promised = promises.resolve(read.sites, read.classes, file)
+    planned = mesh.plan(read.meshes, _fleet(read), file)
+    return Inventory(
+        read.territories,
+        read.sites,
+        planned,
+        promised,
+        read.targets,
+        burns=read.burns or burn.DEFAULTS,
+        written=written,
+    )
 
 
 def _fleet(read: SitesFile) -> Fleet:

@@ -1,7 +1,9 @@
 """A collector's HTTP API, asked: of its answers only what is used here is read."""
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -16,6 +18,7 @@ from fibrewatch_collector.ledger import maintenance, rollout
 
 TIMEOUT_S = 10.0
 REPORT_TIMEOUT_S = 130.0
+PACK_TIMEOUT_S = 5400.0
 T = TypeVar("T")
 
 
@@ -138,6 +141,20 @@ class Api:
         """A report in the format that was asked for; takes longer than other answers."""
         return await self._get(f"/api/v1/report?{urlencode(words)}", REPORT_TIMEOUT_S)
 
+    async def evidence(self, words: Mapping[str, str], out: Path | None) -> Path:
+        """A pack, written to a file as it comes; returns which."""
+        path, timeout = f"/api/v1/evidence?{urlencode(words)}", aiohttp.ClientTimeout(total=PACK_TIMEOUT_S)
+        try:
+            async with self._session.get(f"{self.url}{path}", timeout=timeout) as answer:
+                if answer.status != 200:
+                    raise ApiError(f"{self.url}{path}: HTTP status {answer.status}{_why(await answer.read())}")
+                named = answer.content_disposition.filename if answer.content_disposition else None
+                to = out or Path(Path(named or "evidence.tar").name)
+                await _save(answer.content, to)
+                return to
+        except (aiohttp.ClientError, TimeoutError, ValueError) as e:
+            raise ApiError(f"{self.url}{path}: {str(e) or 'no answer'}") from e
+
     async def text(self, path: str) -> str:
         """The body at a path, such as /metrics."""
         return (await self._get(path)).decode()
@@ -194,6 +211,18 @@ class Api:
         if answer.status != 200:
             raise ApiError(f"{self.url}{path}: HTTP status {answer.status}{_why(body)}")
         return body
+
+
+async def _save(body: aiohttp.StreamReader, to: Path) -> None:
+    """All of it, or no file."""
+    part = to.with_name(f".{to.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            async for chunk in body.iter_chunked(1 << 18):
+                file.write(chunk)
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _query(territory: str | None, site: str | None) -> str:

@@ -18,7 +18,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import Inventory, load_inventory
-from fibrewatch_collector.operator import declare_cli, files, generate
+from fibrewatch_collector.operator import declare_cli, evidence_cli, files, generate
 
 PROGRAM = "fibrewatch"
 DEFAULT_API = "http://127.0.0.1:8480"
@@ -48,6 +48,9 @@ def parser() -> Parser:
         ("mesh", _add_mesh, "who measures to whom by a sites.toml, and each box's part of it"),
         ("maintenance", declare_cli.add_maintenance, "declare work on the lines: who, why, when"),
         ("rollout", declare_cli.add_rollout, "how far sites and floors have come: planned, wired, accepted, live"),
+        ("evidence", evidence_cli.add_evidence, "all that a report rests on, signed, in one archive"),
+        ("verify", evidence_cli.add_verify, "check such an archive and recompute its figures; needs no collector"),
+        ("evidence-key", evidence_cli.add_key, "make the key that signs such archives, or show it"),
         ("check-config", _add_check, "check a collector's files"),
     ):
         add_options(commands.add_parser(name, help=text, description=text, allow_abbrev=False))

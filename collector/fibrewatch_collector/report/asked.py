@@ -101,16 +101,16 @@ def answer(store: Store, inventory: Inventory, asked: Question, now: datetime) -
     Raises:
         AskError: No such site or territory, or the period has not begun.
     """
-    sites = _sites(inventory, asked)
-    if all(asked.zoned(site.time_zone).begin >= now for site in sites):
+    found = sites(inventory, asked)
+    if all(asked.zoned(site.time_zone).begin >= now for site in found):
         raise AskError(f"{asked.zoned('UTC').label}: the period has not begun")
     if asked.year is not None:
-        return balance.balance(store, inventory, sites, asked.year, now)
+        return balance.balance(store, inventory, found, asked.year, now)
     if asked.site is not None and asked.revision is not None:
-        return _kept(store, sites[0], asked.zoned(sites[0].time_zone), asked.revision)
+        return _kept(store, found[0], asked.zoned(found[0].time_zone), asked.revision)
     if asked.site is not None:
-        return figures.report(store, inventory, sites[0], asked.zoned(sites[0].time_zone), now)
-    return figures.fleet(store, inventory, sites, asked.zoned, now, territory=asked.territory)
+        return figures.report(store, inventory, found[0], asked.zoned(found[0].time_zone), now)
+    return figures.fleet(store, inventory, found, asked.zoned, now, territory=asked.territory)
 
 
 def _kept(store: Store, site: Site, period: Period, number: int) -> model.Report:
@@ -130,7 +130,12 @@ def _revision(words: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _sites(inventory: Inventory, asked: Question) -> Sequence[Site]:
+def sites(inventory: Inventory, asked: Question) -> Sequence[Site]:
+    """Those that are meant.
+
+    Raises:
+        AskError: There are none.
+    """
     if asked.territory is not None and asked.territory not in inventory.territories:
         hint = nearest(asked.territory, inventory.territories)
         raise AskError(f'territory: no "{asked.territory[:60]}" in the inventory{hint}')

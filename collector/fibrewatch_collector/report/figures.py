@@ -63,6 +63,17 @@ def fleet(
     return model.Fleet(period=first, territory=territory, sites=tuple(found))
 
 
+def formulas() -> dict[str, int]:
+    """The versions of all that figures come from."""
+    return {
+        "availability": availability.VERSION,
+        "bins": bins.VERSION,
+        "figures": VERSION,
+        "findings": judging.VERSION,
+        "roll_ups": hour.VERSION,
+    }
+
+
 class _Reading:
     """What the store holds for a period, of one site and its pairs or of all."""
 
@@ -188,13 +199,7 @@ class _Reckoning:
         return model.Methods(
             collector_version=__version__,
             agent_versions=tuple(sorted(versions)),
-            formulas={
-                "availability": availability.VERSION,
-                "bins": bins.VERSION,
-                "figures": VERSION,
-                "findings": judging.VERSION,
-                "roll_ups": hour.VERSION,
-            },
+            formulas=formulas(),
             responders=tuple(sorted(responders)),
             contract="; ".join(dict.fromkeys(each.contract for each in promises if each.contract)),
             sources=tuple(dict.fromkeys(o.source for each in promises for o in each.objectives if o.source)),

@@ -269,6 +269,9 @@ class Store(Protocol):
     def export(self, begin: float, end: float) -> Iterator[Stored]:
         """All with begin ≤ started_at < end, by series and time, without holding them all in memory."""
 
+    def arrivals(self, where: Filter) -> Iterator[Stored]:
+        """All that match, in the order of arrival, without holding them all in memory."""
+
     def gaps(self, where: Filter, limit: int) -> list[Gap]:
         """Newest first; of the filter only territory, site, agent count."""
 
@@ -280,6 +283,9 @@ class Store(Protocol):
 
         Undated ones, those that could not run and those of verdict "invalid" (the box was at fault) stay out.
         """
+
+    def minute_counts(self, where: Filter) -> Iterator[tuple[int, WindowCount]]:
+        """As `window_counts`, minute by minute (its start), by series and time."""
 
     def save_bins(self, bins: Sequence[Bin]) -> None:
         """Writes or restates bins, durably."""
@@ -334,6 +340,9 @@ class Store(Protocol):
 
     def first_minutes(self) -> Mapping[tuple[str, str, str], int]:
         """(territory, site, uplink) → its first minute that has a bin."""
+
+    def pruned_before(self) -> float:
+        """Raw measurements that began earlier may be gone; UTC seconds, 0 where none were ever deleted."""
 
     def prune(self, before: float, limit: int | None = None) -> int:
         """Deletes raw measurements of the hours that ended before; roll-ups and bins stay. Returns how many.

@@ -1,6 +1,7 @@
 """Reading the SQLite store, on a read-only connection."""
 
 import sqlite3
+from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from fibrewatch_collector.store.rows import HOUR_US, UNDATED_FLAG, microseconds
 from fibrewatch_collector.store.upkeep import COUNTED
 
 _EXPORT_PAGE = 1_000
+_PAGE = 500
 
 _STORED = """
 SELECT m.id, a.territory, a.site, a.agent, t.name, m.seq, m.started_us + m.lag_us, m.body, d.bytes
@@ -77,6 +79,23 @@ def _export_series(db: sqlite3.Connection, series: int, begin: int, end: int) ->
         after = page[-1][:2]
 
 
+_ARRIVED = """
+SELECT m.id FROM measurement m INDEXED BY measurement_time WHERE m.series IN
+(SELECT s.id FROM series s JOIN agent a ON a.id = s.agent WHERE {wanted}) AND m.started_us >= ? AND m.started_us < ?
+"""
+
+
+def arrivals(db: sqlite3.Connection, where: Filter) -> Iterator[Stored]:
+    """See Store.arrivals: eight bytes of each are held."""
+    wanted, values = conditions(where, SERIES)
+    query = _ARRIVED.format(wanted=wanted)
+    ids = array("q", sorted(number for (number,) in db.execute(query, [*values, *_bounds(where)])))
+    for at in range(0, len(ids), _PAGE):
+        page = ids[at : at + _PAGE].tolist()
+        places = ",".join("?" * len(page))
+        yield from map(_stored, db.execute(f"{_STORED} WHERE m.id IN ({places}) ORDER BY m.id", page).fetchall())
+
+
 def gaps(db: sqlite3.Connection, where: Filter, limit: int) -> list[Gap]:
     """See Store.gaps."""
     wanted, values = conditions(where, AGENT)
@@ -111,6 +130,24 @@ def window_counts(db: sqlite3.Connection, territory: str, site: str, begin: floa
     return [
         WindowCount(AgentId(*row[:3]), row[3], row[4], row[5], row[6] or None, row[7] or None, *row[8:]) for row in rows
     ]
+
+
+_MINUTE_COUNTS = """
+SELECT m.started_us / 60000000 * 60 AS minute, a.territory, a.site, a.agent, s.test, s.target, s.role, s.interface,
+       s.family, sum(m.sent), sum(m.lost), count(*), nullif(s.peer, '')
+FROM agent a JOIN series s ON s.agent = a.id JOIN measurement m INDEXED BY measurement_time ON m.series = s.id
+WHERE {wanted} AND m.started_us >= ? AND m.started_us < ? AND s.target <> '' AND {counted}
+GROUP BY s.id, minute ORDER BY s.id, minute
+"""
+
+
+def minute_counts(db: sqlite3.Connection, where: Filter) -> Iterator[tuple[int, WindowCount]]:
+    """See Store.minute_counts."""
+    wanted, values = conditions(where, SERIES)
+    query = _MINUTE_COUNTS.format(wanted=wanted, counted=COUNTED)
+    for minute, *row in db.execute(query, [*values, *_bounds(where)]):
+        agent, names = AgentId(*row[:3]), (row[6] or None, row[7] or None)
+        yield minute, WindowCount(agent, row[3], row[4], row[5], *names, *row[8:])
 
 
 def observers(db: sqlite3.Connection) -> Mapping[tuple[str, str], set[tuple[str, str]]]:

@@ -138,6 +138,11 @@ class SqliteStore:
         """See Store."""
         self._write(lambda: records.save_edition(self._db, edition))
 
+    def pruned_before(self) -> float:
+        """See Store."""
+        with self._reading() as db:
+            return upkeep.pruned_before(db) / 1e6
+
     def prune(self, before: float, limit: int | None = None) -> int:
         """See Store."""
         before_us = microseconds(before) // HOUR_US * HOUR_US
@@ -212,6 +217,11 @@ class SqliteStore:
         with self._reading() as db:
             yield from queries.export(db, begin, end)
 
+    def arrivals(self, where: Filter) -> Iterator[Stored]:
+        """See Store."""
+        with self._reading() as db:
+            yield from queries.arrivals(db, where)
+
     def gaps(self, where: Filter, limit: int) -> list[Gap]:
         """See Store."""
         with self._reading() as db:
@@ -226,6 +236,11 @@ class SqliteStore:
         """See Store."""
         with self._reading() as db:
             return queries.window_counts(db, territory, site, begin, end)
+
+    def minute_counts(self, where: Filter) -> Iterator[tuple[int, WindowCount]]:
+        """See Store."""
+        with self._reading() as db:
+            yield from queries.minute_counts(db, where)
 
     def observers(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
         """See Store."""

@@ -14,6 +14,8 @@ import msgspec
 from aiohttp import web
 
 from fibrewatch.errors import StoreError
+from fibrewatch_collector.config import Config
+from fibrewatch_collector.evidence import EvidenceError
 from fibrewatch_collector.families import CONTENT_TYPE, OPENMETRICS_TYPE
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ledger import LedgerError
@@ -22,6 +24,7 @@ from fibrewatch_collector.report.page.pdf import PdfError
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web import accept, query, views
 from fibrewatch_collector.web.declarations import STATUS, Declaring
+from fibrewatch_collector.web.packs import Packs
 from fibrewatch_collector.writer import Doing
 
 log = logging.getLogger(__name__)
@@ -43,10 +46,11 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 class Server:
     """Serves one hub and one store on one address; `start` … `stop`."""
 
-    def __init__(self, hub: Hub, store: Store, write: Doing) -> None:
+    def __init__(self, hub: Hub, store: Store, write: Doing, config: Config) -> None:
         """`write` has something done where nobody else writes to the store meanwhile."""
         self._hub, self._store = hub, store
         self._declaring = Declaring(hub, store, self._read, write)
+        self._packs = Packs(hub, config, hub.now)
         self._reporter = ThreadPoolExecutor(1, "http-report")
         self._readers = ThreadPoolExecutor(READERS, "http-read")
         self._page = files(__package__).joinpath("page.html").read_bytes()
@@ -83,6 +87,7 @@ class Server:
                 web.get("/api/v1/agents", self._agents),
                 web.get("/api/v1/measurements", self._measurements),
                 *self._declaring.routes(),
+                self._packs.route(),
                 web.get("/api/v1/report", self._report),
                 web.get("/sites/{territory}/{site}/report", self._site_report),
             ]
@@ -192,6 +197,8 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return _problem(request, STATUS[e.reason], str(e))
     except web.HTTPException as e:
         return _problem(request, e.status, f"{request.method} {request.path[:100]}: {e.reason}")
+    except EvidenceError as e:
+        return _problem(request, 409, str(e))
     except (StoreError, PdfError) as e:
         log.warning("a request was not answered path=%s: %s", request.path, e)
         return _problem(request, 503, str(e))

@@ -1,0 +1,191 @@
+"""A site's minutes judged anew: from what its boxes measured, and from what others saw in the minutes where it matters.
+
+Where all of a line's targets answer, nobody else is asked: it was available. So only the other minutes need the others.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import NamedTuple
+
+from fibrewatch.wire import AgentId
+from fibrewatch_collector.evidence.contents import Context, Sighting, Span, View
+from fibrewatch_collector.inventory import Inventory, Site
+from fibrewatch_collector.report import expected
+from fibrewatch_collector.sla import bins
+from fibrewatch_collector.sla.binner import INTERVAL_S
+from fibrewatch_collector.sla.bins import MINUTE_S, Flow, Vantage, Verdict
+from fibrewatch_collector.store import Bin, Filter, Scheduled, Store, WindowCount
+from fibrewatch_collector.store.timeline import Timeline
+
+DAY_S = 86400
+Views = dict[Vantage, list[Flow]]
+ByMinute = dict[int, Views]
+Edges = tuple[int, int]
+"""begin ≤ minute < end, UTC seconds."""
+
+
+class Intervals:
+    """How far apart each box's samples were, by the schedules in force at the time."""
+
+    def __init__(self, schedules: Iterable[Scheduled]) -> None:
+        self._since: dict[AgentId, list[float]] = {}
+        self._tests: dict[AgentId, list[Mapping[tuple[str, str], float]]] = {}
+        for agent, since, schedule in expected.decoded(schedules):
+            tests = {(e.test, e.target or ""): e.interval_s for e in schedule.schedule if e.interval_s}
+            self._since.setdefault(agent, []).append(since)
+            self._tests.setdefault(agent, []).append(tests)
+
+    def of(self, count: WindowCount, minute: int) -> float:
+        """Seconds between samples; one, where no schedule says another."""
+        place = bisect_right(self._since.get(count.agent, []), minute + MINUTE_S) - 1
+        if place < 0:
+            return INTERVAL_S
+        return self._tests[count.agent][place].get((count.test, count.target), INTERVAL_S)
+
+
+class Bench(NamedTuple):
+    """What is needed to judge."""
+
+    inventory: Inventory
+    site: Site
+    context: Context
+    intervals: Intervals
+
+    def edges(self) -> Edges:
+        """Of all minutes that were judged."""
+        all_ = [edge for spans in self.context.judged.values() for edge in spans]
+        return (min(begin for begin, _ in all_), max(end for _, end in all_)) if all_ else (0, 0)
+
+    def days(self) -> Iterator[Edges]:
+        """Those minutes, by the UTC day."""
+        begin, end = self.edges()
+        for day in range(begin // DAY_S, -(-end // DAY_S)):
+            yield max(begin, day * DAY_S), min(end, (day + 1) * DAY_S)
+
+    def vantages(self, minute: int) -> list[Vantage]:
+        """The site's lines that are judged in a minute."""
+        return [
+            (*self.site.key, uplink)
+            for uplink, spans in self.context.judged.items()
+            if any(begin <= minute < end for begin, end in spans)
+        ]
+
+    def seen(self, counts: Iterable[tuple[int, WindowCount]]) -> ByMinute:
+        """Views by the minute; a line without enough samples has no flows."""
+        found: ByMinute = {}
+        for minute, count in counts:
+            uplink = self.inventory.uplink_of(count.agent, count.interface)
+            if uplink is not None:
+                flows = found.setdefault(minute, {}).setdefault((*count.agent[:2], uplink), [])
+                if bins.enough(count.sent, self.intervals.of(count, minute)):
+                    answers = bins.answers(count.sent, count.lost)
+                    flows.append(Flow(count.agent, count.target, count.role, answers, count.peer))
+        return found
+
+    def unclear(self, minute: int, views: Views) -> bool:
+        """Whether others have a say in a minute: something is lost, or a line says nothing."""
+        lines = [views.get(vantage, []) for vantage in self.vantages(minute)]
+        return any(not flows or not all(flow.answers for flow in flows) for flows in lines)
+
+
+def judged(timelines: Mapping[Vantage, Timeline]) -> dict[str, tuple[Edges, ...]]:
+    """Of each uplink, the stretches in which it has a bin."""
+    return {vantage[2]: tuple(_stretches(line)) for vantage, line in sorted(timelines.items())}
+
+
+def _stretches(line: Timeline) -> Iterator[Edges]:
+    at = line.begin
+    for there, codes in groupby(line.codes, bool):
+        length = sum(1 for _ in codes)
+        if there:
+            yield at * MINUTE_S, (at + length) * MINUTE_S
+        at += length
+
+
+def around(bench: Bench, mine: Store, everyone: Store) -> Iterator[View]:
+    """What others saw in the minutes in which they have a say, by the day and the minute at which it begins."""
+    for begin, end in bench.days():
+        own = bench.seen(mine.minute_counts(Filter(*bench.site.key, begin=begin, end=end)))
+        unclear = [minute for minute in range(begin, end, MINUTE_S) if bench.unclear(minute, own.get(minute, {}))]
+        runs: list[View] = []
+        for first, last in _joined(unclear):
+            others = bench.seen(everyone.minute_counts(Filter(begin=first, end=last)))
+            runs += _runs(bench.site, others)
+        yield from sorted(runs, key=lambda each: (each.begin, each.territory, each.site, each.uplink))
+
+
+def _joined(minutes: Iterable[int]) -> Iterator[Edges]:
+    """Minutes, in order, as stretches."""
+    for _, group in groupby(enumerate(minutes), lambda each: each[1] - each[0] * MINUTE_S):
+        found = [minute for _, minute in group]
+        yield found[0], found[-1] + MINUTE_S
+
+
+def _runs(site: Site, others: ByMinute) -> Iterator[View]:
+    """Minutes in which a line's boxes saw the same, as one."""
+    going: dict[Vantage, View] = {}
+    for minute in sorted(others):
+        for vantage, flows in others[minute].items():
+            if vantage[:2] == site.key:
+                continue
+            saw, before = tuple(Sighting.of(flow) for flow in flows), going.get(vantage)
+            begin = minute
+            if before is not None and before.end == minute and before.saw == saw:
+                begin = before.begin
+            elif before is not None:
+                yield before
+            going[vantage] = View(
+                territory=vantage[0], site=vantage[1], uplink=vantage[2], begin=begin, end=minute + MINUTE_S, saw=saw
+            )
+    yield from going.values()
+
+
+def judge(bench: Bench, mine: Store, views: Iterable[View]) -> Iterator[list[Bin]]:
+    """The verdicts, a day at a time; `views` as `around` has them."""
+    by_day = groupby(views, lambda each: each.begin // DAY_S)
+    waiting = next(by_day, None)
+    for begin, end in bench.days():
+        own = bench.seen(mine.minute_counts(Filter(*bench.site.key, begin=begin, end=end)))
+        while waiting is not None and waiting[0] == begin // DAY_S:
+            for view in waiting[1]:
+                for minute in range(max(begin, view.begin), min(end, view.end), MINUTE_S):
+                    own.setdefault(minute, {})[view.territory, view.site, view.uplink] = view.flows()
+            waiting = next(by_day, None)
+        yield [
+            Bin(*vantage, minute, *verdict, bins.VERSION)
+            for minute in range(begin, end, MINUTE_S)
+            for vantage, verdict in _verdicts(bench, minute, own.get(minute, {})).items()
+        ]
+
+
+def _verdicts(bench: Bench, minute: int, views: Views) -> dict[Vantage, Verdict]:
+    mine = bench.vantages(minute)
+    dead, outside = bins.dead_targets(views), bins.outside_views(views, bench.inventory.reached_over)
+    unseen = {*mine, *outside} - views.keys()
+    verdicts = {vantage: bins.unseen(outside.get(vantage, bins.ALONE)) for vantage in unseen}
+    verdicts |= {vantage: bins.judge(flows, dead, outside.get(vantage, bins.ALONE)) for vantage, flows in views.items()}
+    shared = bins.shared_faults(verdicts, bench.inventory.operators())
+    return {vantage: shared[vantage] for vantage in mine}
+
+
+def spans(days: Iterable[list[Bin]]) -> Iterator[Span]:
+    """Bins as stretches of one verdict, in the order in which they end."""
+    going: dict[str, Span] = {}
+    for found in days:
+        for each in found:
+            before, begin = going.get(each.uplink), each.minute
+            said = (each.state, each.cause, each.version)
+            if before is not None and before.end == begin and (before.state, before.cause, before.version) == said:
+                begin = before.begin
+            elif before is not None:
+                yield before
+            going[each.uplink] = Span(
+                uplink=each.uplink,
+                begin=begin,
+                end=each.minute + MINUTE_S,
+                state=each.state,
+                cause=each.cause,
+                version=each.version,
+            )
+    yield from (going[uplink] for uplink in sorted(going))
