@@ -29,8 +29,9 @@ from fibrewatch_agent.slots.messages import LONGEST_WAIT_S, Wish
 from fibrewatch_agent.traffic import amounts
 from fibrewatch_agent.traffic.amounts import Way
 from fibrewatch_agent.transfer import steady
-from fibrewatch_agent.transfer.heavy import Heavy, Hold, direction_of, planned
+from fibrewatch_agent.transfer.heavy import Heavy, Hold, planned
 from fibrewatch_agent.transfer.steady import Point, Rule
+from fibrewatch_agent.transfer.surroundings import direction_of
 from fibrewatch_agent.transfer.turn import Turn
 from tests.unit.agent.virtual import VirtualLoop, Wall
 

@@ -21,7 +21,8 @@ from fibrewatch_agent.line.keeper import LineKeeper
 from fibrewatch_agent.line.quiet_hours import Hours
 from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.transfer import ceilings
-from fibrewatch_agent.transfer.heavy import Heavy, Watch
+from fibrewatch_agent.transfer.heavy import Heavy
+from fibrewatch_agent.transfer.surroundings import Watch
 from tests.unit.agent.bench import Bench, Params, Result, drop_in, plan
 from tests.unit.agent.virtual import run
 
