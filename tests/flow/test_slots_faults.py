@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.slots.reservation import Control, Slot, reserve
+from fibrewatch_agent.slots.far_desk import Slot
+from fibrewatch_agent.slots.reservation import reserve
+from fibrewatch_agent.tables import Control
 from tests.support.certificates import Authority
 from tests.support.iperf3 import alive, box, until
 from tests.support.leftovers import nothing_left

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.slots import reservation
-from fibrewatch_agent.slots.reservation import Control, Slot, reserve
+from fibrewatch_agent.slots import far_desk
+from fibrewatch_agent.slots.far_desk import Slot
+from fibrewatch_agent.slots.reservation import reserve
+from fibrewatch_agent.tables import Control
 from tests.support.certificates import Authority
 from tests.support.iperf3 import box
 from tests.support.leftovers import cancel_at_each_wait, nothing_left
@@ -75,7 +77,7 @@ async def test_answer_that_is_none_of_a_responder(answer: Answer, error: str, de
 
 
 async def test_answer_that_drips_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reservation, "_ANSWERS_S", 0.5)
+    monkeypatch.setattr(far_desk, "_ANSWERS_S", 0.5)
     async with lying(drips) as url, nothing_left():
         assert (await fails(url, patience_s=0.0)).error == "timeout"
 
@@ -86,7 +88,7 @@ async def test_nobody_listening_is_refused() -> None:
 
 
 async def test_stopped_responder_is_a_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reservation, "_ANSWERS_S", 0.5)
+    monkeypatch.setattr(far_desk, "_ANSWERS_S", 0.5)
     with Responder(tmp_path) as responder:
         responder.process.send_signal(signal.SIGSTOP)
         try:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.slots import reservation
-from fibrewatch_agent.slots.reservation import Control, Slot, reserve
+from fibrewatch_agent.slots import far_desk
+from fibrewatch_agent.slots.far_desk import Slot
+from fibrewatch_agent.slots.reservation import reserve
+from fibrewatch_agent.tables import Control
 from tests.support.iperf3 import box
 from tests.support.slots import transfer, wish
 
@@ -27,7 +29,7 @@ def reach(slot: Slot, source: str) -> str:
 async def main(url: str, ca: str, token: str, own: str, stranger: str) -> None:
     """Prints what it met."""
     control = Control(urls=(url,), ca=None if ca == "-" else Path(ca), token=Path(token))
-    reservation._ANSWERS_S = 2.0
+    far_desk._ANSWERS_S = 2.0
     try:
         async with reserve(control, wish(), box(), 2) as slot:
             print("stranger:", reach(slot, stranger))

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from fibrewatch_agent.slots.far_desk import Slot
 from fibrewatch_agent.slots.login import login, version
 from fibrewatch_agent.slots.messages import Wish
-from fibrewatch_agent.slots.reservation import Control, Slot
+from fibrewatch_agent.tables import Control
 from fibrewatch_agent.transfer.iperf3 import Run, conclude
 from tests.support.certificates import Authority
 from tests.support.iperf3 import free_range, until, wait_until

@@ -4,21 +4,16 @@ A blocking receive in a thread costs a third of what aiohttp takes for a byte, a
 """
 
 import contextlib
-import fcntl
-import math
 import os
-import select
 import socket
 import ssl
-import struct
-import termios
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from fibrewatch.results.http_throughput import Params
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.http_load.order import Order
+from fibrewatch_agent.http_load.sockets import CHUNK, Seen, drain_s, push, resolve
 from fibrewatch_agent.net import stamps, tcp_info
 from fibrewatch_agent.net.sockets import Endpoint, opened, probe_error
 from fibrewatch_agent.net.tls_stream import certified_name, context
@@ -35,35 +30,11 @@ from fibrewatch_agent.services.http_message import (
     split_head,
 )
 
-_CHUNK = 256 * 1024
 _LEAST_BODY = 100_000
 """An answer of fewer bytes is over before TCP has begun: asked for in a loop it would only burden the server."""
 _MOST_ANSWER = 1 << 20
 _MOST_REDIRECTS, _MOST_INTERIM = 5, 8
 _KEEPS_METHOD = {307, 308}
-_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-class Seen(NamedTuple):
-    """What the kernel counted of connections: TCP payload and segments that came through, either way."""
-
-    received: int = 0
-    arrived: int = 0
-    acked: int = 0
-    delivered: int = 0
-    retransmits: int = 0
-    rtt_min_s: float = math.inf
-
-    def plus(self, one: tcp_info.Connection) -> "Seen":
-        """With one more."""
-        return Seen(
-            self.received + one.received,
-            self.arrived + one.arrived,
-            self.acked + one.acked,
-            self.delivered + one.delivered,
-            self.retransmits + one.retransmits,
-            min(self.rtt_min_s, one.rtt_min_s or math.inf),
-        )
 
 
 class _StaleError(Exception):
@@ -83,7 +54,7 @@ class Stream:
     def __init__(self, order: Order, chunk: bytes) -> None:
         self._order, self._params, self._chunk = order, order.params, chunk
         self._url = Url(order.params.scheme, order.host, order.port, order.params.path)
-        self._buffer = memoryview(bytearray(_CHUNK))
+        self._buffer = memoryview(bytearray(CHUNK))
         self._sock: socket.socket | None = None
         self._used = False
         self._ended = Seen()
@@ -202,8 +173,8 @@ class Stream:
         )
         began = time.monotonic()
         self._send_head(sock, request)
-        early = _push(sock, self._chunk, size, self._flowing)
-        wait_s = _drain_s(sock, size / max(1e-6, time.monotonic() - began)) if early is None else 0.0
+        early = push(sock, self._chunk, size, self._flowing)
+        wait_s = drain_s(sock, size / max(1e-6, time.monotonic() - began)) if early is None else 0.0
         return self._answer(sock, time.monotonic() + wait_s, early)
 
     def _flowing(self) -> None:
@@ -229,19 +200,19 @@ class Stream:
         self.step = f"reading the head of {self._url}"
         for _ in range(_MOST_INTERIM):
             while (parts := split_head(data)) is None:
-                more = sock.recv(_CHUNK)
+                more = sock.recv(CHUNK)
                 if not more:
                     raise HttpError(f"closed after {len(data)} bytes of a head")
                 data += more
             head, data = parse_head(parts[0]), parts[1]
             if head.status >= 200:
                 return head, data
-            data = data or sock.recv(_CHUNK)
+            data = data or sock.recv(CHUNK)
         raise HttpError("interim answers without end")
 
     def _first(self, sock: socket.socket, early: bytes | None) -> bytes:
         try:
-            data = sock.recv(_CHUNK) if early is None else early
+            data = sock.recv(CHUNK) if early is None else early
         except ConnectionResetError as e:
             if self._used:
                 raise _StaleError from e
@@ -273,7 +244,7 @@ class Stream:
 
     def _part(self, sock: socket.socket, body: Body) -> int:
         """What one system call brings; bytes that need no look are not copied."""
-        most = min(_CHUNK, body.left) if isinstance(body, LengthBody) else _CHUNK
+        most = min(CHUNK, body.left) if isinstance(body, LengthBody) else CHUNK
         came = sock.recv_into(self._buffer, most)
         if not came:
             body.end()
@@ -294,44 +265,7 @@ class Stream:
             raise HttpError(f"more than {_MOST_REDIRECTS} redirects")
         self._url, self.location = to, str(to)[:200]
         self.step, self.flows, self.first_byte_s = f"resolving {to.host}", False, None
-        self.address = _resolve(to.host, self._order)
-
-
-def _resolve(host: str, order: Order) -> str:
-    families = {4: socket.AF_INET, 6: socket.AF_INET6}
-    family = families.get(order.family or 0, socket.AF_UNSPEC)
-    try:
-        return str(socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)[0][4][0])
-    except (socket.gaierror, UnicodeError) as e:
-        raise ProbeError("name_not_found", f"{host}: {getattr(e, 'strerror', None) or 'not a host name'}") from e
-
-
-def _push(sock: socket.socket, chunk: bytes, size: int, flowing: Callable[[], None]) -> bytes | None:
-    """Sends so many bytes; what came if the server spoke before the end of them, empty when it closed.
-
-    The socket blocks again afterwards.
-    """
-    poll, view = select.poll(), memoryview(chunk)
-    poll.register(sock, select.POLLIN | select.POLLOUT)
-    sock.setblocking(False)
-    try:
-        while size:
-            ((_, ready),) = poll.poll()
-            if ready & ~select.POLLOUT:
-                with contextlib.suppress(*_LATER):  # TLS has words of its own
-                    return sock.recv(_CHUNK)
-            with contextlib.suppress(*_LATER):
-                size -= sock.send(view[: min(size, len(chunk))])
-                flowing()
-        return None
-    finally:
-        sock.setblocking(True)
-
-
-def _drain_s(sock: socket.socket, rate: float) -> float:
-    """How long what the kernel still holds of a body will take."""
-    (held,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
-    return float(held / rate) if rate > 0 else 0.0
+        self.address = resolve(to.host, self._order)
 
 
 def settings_fit(params: Params) -> None:

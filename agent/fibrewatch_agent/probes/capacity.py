@@ -14,8 +14,9 @@ from fibrewatch_agent.capacity.figures import complaint, limits_of, result_of
 from fibrewatch_agent.capacity.messages import Hello
 from fibrewatch_agent.capacity.order import ORDER, Order, Outcome
 from fibrewatch_agent.child import Child, child
+from fibrewatch_agent.slots.far_desk import Slot
 from fibrewatch_agent.slots.messages import Priority, Wish
-from fibrewatch_agent.slots.reservation import Slot, reserve
+from fibrewatch_agent.slots.reservation import reserve
 from fibrewatch_agent.tables import Control
 from fibrewatch_agent.traffic.amounts import Amount, Way
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fibrewatch.errors import ToolError
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import child
-from fibrewatch_agent.slots.reservation import Slot
+from fibrewatch_agent.slots.far_desk import Slot
 from fibrewatch_agent.transfer.iperf3 import TOOL
 
 _LIMIT_S = 5.0

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 from fibrewatch.results.throughput import Params
 from fibrewatch_agent.box import Box
+from fibrewatch_agent.slots.far_desk import Slot
 from fibrewatch_agent.slots.login import Login, login, version
 from fibrewatch_agent.slots.messages import Priority, Wish
-from fibrewatch_agent.slots.reservation import Slot, reserve
+from fibrewatch_agent.slots.reservation import reserve
 from fibrewatch_agent.tables import Control
 
 _ON_DEMAND = "once"

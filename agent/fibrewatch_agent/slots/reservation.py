@@ -3,83 +3,26 @@
 import asyncio
 import contextlib
 import logging
-import os
-import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn, TypeVar
 
 import msgspec
 
-from fibrewatch.measurement import Error
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.net.connect import connected
-from fibrewatch_agent.net.sockets import Endpoint, probe_error
-from fibrewatch_agent.net.streams import PlainStream
-from fibrewatch_agent.net.tls_stream import CertificateRefusedError, TlsStream, context
-from fibrewatch_agent.services import http_message
-from fibrewatch_agent.services.http_exchange import AGENT, Url, ask, parse_url
-from fibrewatch_agent.services.http_message import Head, HttpError
-from fibrewatch_agent.slots.messages import LONGEST_WAIT_S, SLOTS, Granted, Problem, Queued, Wish
+from fibrewatch_agent.slots.far_desk import Desk, RefusedError, Slot
+from fibrewatch_agent.slots.messages import LONGEST_WAIT_S, Granted, Queued, Wish
 from fibrewatch_agent.tables import Control
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 _Aside = Callable[[], AbstractAsyncContextManager[None]]
 
-_ANSWERS_S = 10.0
-"""What an answer may take, the wait that was asked for not counted."""
-_RELEASE_S = 3.0
 _AGAIN_S = 1.0
 _HELD_S = 5.0
 """A question that was held for so long was taken: something between has cut it off."""
 _LOST = 3
 """After so many resets at once, one after the other, it is the responder that does not serve."""
-_SOON_S = 30.0
-_LONGEST_TOKEN = 200
-_MOST_ANSWER = 64 * 1024
-_ERRORS: dict[int, Error] = {401: "denied", 403: "denied", 429: "busy", 503: "busy"}
-
-
-class _RefusedError(ProbeError):
-    """No slot there.
-
-    Attributes:
-        retry_after_s: After which the responder would be asked again, where it said so.
-        site: What is busy is our own site: at another responder two tests of it would measure each other.
-    """
-
-    def __init__(self, error: Error, detail: str, retry_after_s: float | None, *, site: bool) -> None:
-        self.retry_after_s, self.site = retry_after_s, site
-        super().__init__(error, detail)
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A slot that is ours.
-
-    Attributes:
-        host: Numeric address, the same that the responder was asked at.
-        deadline: Of the monotonic clock: what still runs then is killed at the other end.
-        capacity: The responder's own, bytes per second.
-    """
-
-    host: str
-    port: int
-    user: str
-    token: str
-    public_key: str
-    deadline: float
-    capacity: float
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the deadline."""
-        return max(0.0, self.deadline - time.monotonic())
 
 
 @asynccontextmanager
@@ -110,7 +53,7 @@ async def reserve(
     await desk.release(granted.id)
 
 
-async def _patient(control: Control, wish: Wish, box: Box, patience_s: float, aside: _Aside) -> tuple["_Desk", Granted]:
+async def _patient(control: Control, wish: Wish, box: Box, patience_s: float, aside: _Aside) -> tuple[Desk, Granted]:
     """Goes round the responders; once more when one has said to come again, and that is within the patience.
 
     Raises:
@@ -121,14 +64,14 @@ async def _patient(control: Control, wish: Wish, box: Box, patience_s: float, as
         failures: list[ProbeError] = []
         for url in control.urls:
             try:
-                desk = _Desk(control, url, box)
+                desk = Desk(control, url, box)
                 return desk, await _granted(desk, wish, left_s, aside)
             except ProbeError as e:
                 log.info("no slot at %s error=%s detail=%s", url, e.error, e.detail)
                 failures.append(e)
-                if isinstance(e, _RefusedError) and e.site:
+                if isinstance(e, RefusedError) and e.site:
                     break
-        pauses = [e.retry_after_s for e in failures if isinstance(e, _RefusedError) and e.retry_after_s is not None]
+        pauses = [e.retry_after_s for e in failures if isinstance(e, RefusedError) and e.retry_after_s is not None]
         pause_s = max(_AGAIN_S, min(pauses, default=patience_s))
         if not pauses or time.monotonic() + pause_s >= until:
             raise ProbeError(failures[0].error, "; ".join(failure.detail for failure in failures))
@@ -136,7 +79,7 @@ async def _patient(control: Control, wish: Wish, box: Box, patience_s: float, as
         left_s = until - time.monotonic()
 
 
-async def _granted(desk: "_Desk", wish: Wish, patience_s: float, aside: _Aside) -> Granted:
+async def _granted(desk: Desk, wish: Wish, patience_s: float, aside: _Aside) -> Granted:
     """Asks again and again until the slot is there.
 
     Raises:
@@ -150,7 +93,7 @@ async def _granted(desk: "_Desk", wish: Wish, patience_s: float, aside: _Aside) 
                 await desk.release(answer.id)
                 about = f"{answer.place} in the queue, about {answer.expected_in:.0f} s"
                 detail = f"{desk.url.authority}: {about}"
-                raise _RefusedError("busy", detail, None, site=answer.reason == "site")
+                raise RefusedError("busy", detail, None, site=answer.reason == "site")
             await asyncio.sleep(answer.retry_after)
         granted, since = await desk.started(answer), time.monotonic()
     if time.monotonic() - since >= granted.claim_within:
@@ -159,11 +102,11 @@ async def _granted(desk: "_Desk", wish: Wish, patience_s: float, aside: _Aside) 
     return granted
 
 
-async def _answered(desk: "_Desk", wish: Wish, request: str, until: float) -> Granted | Queued:
+async def _answered(desk: Desk, wish: Wish, request: str, until: float) -> Granted | Queued:
     """Asks, and asks the same again when the answer was lost: within the patience, and not of one that only resets.
 
     Raises:
-        ProbeError: As `_Desk.ask`.
+        ProbeError: As `Desk.ask`.
     """
     lost = 0
     while True:
@@ -182,146 +125,3 @@ async def _answered(desk: "_Desk", wish: Wish, request: str, until: float) -> Gr
 def _asking(wish: Wish, request: str, until: float) -> Wish:
     left_s = max(0.0, until - time.monotonic())
     return msgspec.structs.replace(wish, request=request, wait=round(min(left_s, LONGEST_WAIT_S), 3))
-
-
-class _Desk:
-    """One responder's control API."""
-
-    def __init__(self, control: Control, url: str, box: Box) -> None:
-        self._control, self.url = control, _url(url)
-        self._box, self._address = box, ""
-
-    async def ask(self, wish: Wish) -> Granted | Queued:
-        """One question.
-
-        Raises:
-            ProbeError: No answer, or one that says no.
-        """
-        body = msgspec.json.encode(wish)
-        head, content = await self._exchange("POST", SLOTS, body, _ANSWERS_S + wish.wait)
-        if head.status == 201:
-            return self._decoded(content, Granted)
-        if head.status == 202:
-            return self._decoded(content, Queued)
-        return self._refused(head, content)
-
-    async def started(self, granted: Granted) -> Granted:
-        """Waits for its start.
-
-        Raises:
-            ProbeError: protocol, it is too far away for a slot that is kept.
-        """
-        if granted.starts_in > _SOON_S:
-            await self.release(granted.id)
-            raise ProbeError("protocol", f"{self.url.authority}: a slot {granted.starts_in:g} s from now")
-        await asyncio.sleep(granted.starts_in)
-        return granted
-
-    async def release(self, name: str) -> None:
-        """Gives a slot or a place back; if that fails it ends by itself."""
-        try:
-            await self._exchange("DELETE", f"{SLOTS}/{name}", b"", _RELEASE_S)
-        except ProbeError as e:
-            log.debug("slot not given back error=%s detail=%s", e.error, e.detail)
-
-    def slot(self, granted: Granted) -> Slot:
-        """What was granted, as the box uses it."""
-        return Slot(
-            host=self._address,
-            port=granted.port,
-            user=granted.id,
-            token=granted.token,
-            public_key=granted.public_key,
-            deadline=time.monotonic() + granted.ends_within,
-            capacity=granted.capacity,
-        )
-
-    async def _exchange(self, method: str, path: str, body: bytes, limit_s: float) -> tuple[Head, bytes]:
-        """One request and its answer.
-
-        Raises:
-            ProbeError: For whatever went wrong.
-        """
-        where = self.url.authority
-        try:
-            async with asyncio.timeout(limit_s):
-                self._address = await self._box.resolved_address(self.url.host)
-                return await self._over(Endpoint(self._address, self.url.port, self._box.interface), method, path, body)
-        except TimeoutError as e:
-            raise ProbeError("timeout", f"{where}: no answer within {limit_s:g} s") from e
-        except OSError as e:
-            raise ProbeError(probe_error(e), f"{where}: {os.strerror(e.errno) if e.errno else e}") from e
-        except HttpError as e:
-            raise ProbeError("protocol", f"{where}: {e}") from e
-        except CertificateRefusedError as e:
-            raise ProbeError("tls", f"{where}: {e.problem.replace('_', ' ')}: {e}") from e
-
-    async def _over(self, to: Endpoint, method: str, path: str, body: bytes) -> tuple[Head, bytes]:
-        fields = {"Content-Type": "application/json"} if body else {}
-        if self._control.token is not None:
-            fields["Authorization"] = f"Bearer {_token(self._control.token)}"
-        request = http_message.request(path, self.url.authority, AGENT, method=method, fields=fields, body=body)
-        async with connected(to) as connection:
-            if self.url.scheme == "http":
-                return await ask(PlainStream(connection.sock), request, _MOST_ANSWER)
-            secured = TlsStream(connection.sock, _settings(self._control), self.url.host)
-            await secured.handshake()
-            answer = await ask(secured, request, _MOST_ANSWER)
-            secured.goodbye()
-            return answer
-
-    def _decoded(self, content: bytes, kind: type[T]) -> T:
-        try:
-            return msgspec.json.decode(content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
-            raise ProbeError("parse", f"{self.url.authority}: {e}") from e
-
-    def _refused(self, head: Head, content: bytes) -> NoReturn:
-        """Raises what an answer that says no stands for."""
-        try:
-            told = msgspec.json.decode(content, type=Problem)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            told = Problem(error="", detail=f"status {head.status}")
-        error, detail = _ERRORS.get(head.status, "protocol"), f"{self.url.authority}: {told.detail}"
-        raise _RefusedError(error, detail, told.retry_after if error == "busy" else None, site=told.reason == "site")
-
-
-def _url(text: str) -> Url:
-    try:
-        return parse_url(text)
-    except HttpError as e:
-        raise ProbeError("protocol", f"control: {e}") from e
-
-
-def _settings(control: Control) -> ssl.SSLContext:
-    """The client's side of TLS, with the box's certificate where it has one.
-
-    Raises:
-        ProbeError: permission or tls: a file can't be used.
-    """
-    made = context(str(control.ca) if control.ca else None, verify=True, alpn=("http/1.1",))
-    if control.certificate is not None:
-        try:
-            made.load_cert_chain(control.certificate, control.key)
-        except PermissionError as e:
-            raise ProbeError("permission", f"{control.certificate}: {e.strerror}") from e
-        except OSError as e:
-            raise ProbeError("tls", f"{control.certificate}: no usable certificate with key: {e}") from e
-    return made
-
-
-def _token(path: Path) -> str:
-    """The box's token: the file's only line.
-
-    Raises:
-        ProbeError: permission or denied: it can't be read, or holds no token.
-    """
-    try:
-        token = path.read_text("ascii").strip()
-    except PermissionError as e:
-        raise ProbeError("permission", f"{path}: {e.strerror}") from e
-    except (OSError, UnicodeDecodeError) as e:
-        raise ProbeError("denied", f"{path}: {getattr(e, 'strerror', None) or 'no token'}") from e
-    if not token or len(token) > _LONGEST_TOKEN or not all(c.isalnum() or c in "-_" for c in token):
-        raise ProbeError("denied", f"{path}: no token")
-    return token
