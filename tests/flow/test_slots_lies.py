@@ -193,6 +193,19 @@ def test_resident_box_never_loads_the_server() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.parametrize(
+    "word", [b"", b"[]", b"\xff", b'{"cpu": -1}', b'{"share": 0}', b'{"busy": 7}', b'{"cpu": "1"}']
+)
+async def test_slots_end_that_is_told_in_no_way_is_no_error(word: bytes) -> None:
+    async def far(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(http(200, word) if head.startswith(b"DELETE") else http(201, GRANTED))
+        await writer.drain()
+
+    async with lying(far) as url:
+        assert (await asks(url)).after.told is None
+
+
 async def test_queue_is_left_when_the_patience_is_over() -> None:
     left = asyncio.Event()
     questions = 0

@@ -249,6 +249,7 @@ def test_without_counters_a_queue_that_is_not_ours_shows(line: SharedLine, tmp_p
     """The tenants fill the line: round trips to the first router beyond the gateway tell, against a calm day's."""
     with agent(line, config(tmp_path, line, TEST.format(direction="up"))) as order:
         order("learn")
+        order("age")
         assert order("hold") is None
         with tenants(line, "up", mbit=120):
             time.sleep(1)
@@ -260,6 +261,20 @@ def test_without_counters_a_queue_that_is_not_ours_shows(line: SharedLine, tmp_p
     assert busy["verdict"] == "invalid"
     assert "tenants_traffic" in busy["reasons"]
     assert of_line(tuple(calm.get("reasons", ()))) == set()
+
+
+def test_without_counters_a_queue_that_was_always_full_is_never_taken_for_a_calm_line(
+    line: SharedLine, tmp_path: Path
+) -> None:
+    """The first looks that the box ever makes see tenants who fill the line: nobody knows that it could be faster."""
+    with agent(line, config(tmp_path, line, TEST.format(direction="up"))) as order, tenants(line, "up", mbit=120):
+        time.sleep(1)
+        order("learn")
+        assert order("hold") is None
+        made = order("run")
+    assert made["verdict"] in ("censored", "invalid")
+    assert of_line(tuple(made["reasons"])) & {"tenants_unknown", "tenants_traffic"}
+    assert made["result"]["goodput"] < 0.9 * RATE * PAYLOAD / FULL_FRAME
 
 
 def test_without_counters_demand_that_began_meanwhile_shows_afterwards(line: SharedLine, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The agent's middle in another network namespace, as long as a test wants: orders on standard input, answers as JSON.
 
-python -m tests.support.heavy_driver CONFIG; an order is a line: `learn`, `hold` or `run`, of the config's first test.
+python -m tests.support.heavy_driver CONFIG; an order is a line, for the config's first test: `learn`, `age` (what was
+learnt was a day ago), `hold` or `run`.
 """
 
 import asyncio
@@ -8,11 +9,14 @@ import json
 import sys
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch_agent.clock import boot_id
 from fibrewatch_agent.conditions import Observer
 from fibrewatch_agent.config import load_config
+from fibrewatch_agent.line.baseline import KNOWN_S
 from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.runner import Runner
 from fibrewatch_agent.transfer.heavy import Heavy
@@ -37,6 +41,10 @@ async def main(path: Path) -> None:
         elif order == "hold":
             held = await runner.hold(plan)
             print(json.dumps(held and [held.reason, held.detail]), flush=True)
+        elif order == "age":
+            trips = heavy.round_trips(plan.uplink or "")
+            trips.history = [replace(each, at=each.at - KNOWN_S) for each in trips.history]
+            print(json.dumps(None), flush=True)
         else:
             await runner.learn(plan)
             print(json.dumps(None), flush=True)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from fibrewatch.stats import percentile
 
 DAY_S = 86400.0
+KNOWN_S = 20 * 3600.0
 MOST = 500
 _SHORTEST, _USUAL = 0.05, 0.25
 _LEAST_INFLATION_S, _SWINGS = 5e-3, 3.0
@@ -28,6 +29,11 @@ def seen(at: float, rtts: Sequence[float]) -> Seen:
 def kept(history: Iterable[Seen], now: float) -> list[Seen]:
     """Those of the past day, the newest 500."""
     return [one for one in history if now - DAY_S <= one.at <= now][-MOST:]
+
+
+def known(history: Sequence[Seen], now: float) -> bool:
+    """Whether the looks reach back over a day and a night: a queue that was never seen empty looks like a long line."""
+    return bool(history) and now - history[0].at >= KNOWN_S
 
 
 def inflation(history: Sequence[Seen], look: Seen) -> float | None:

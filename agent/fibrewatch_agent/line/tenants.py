@@ -118,6 +118,8 @@ class RoundTrips:
         seen = baseline.seen(now, rtts)
         self.history = [*baseline.kept(self.history, now), seen]
         above = baseline.inflation(self.history, seen)
+        if above is None and not baseline.known(self.history, now):
+            return Look(unknown="the line has not been watched for a day yet")
         if above is None:
             return Look()
         return Look(f"round trips to the operator are {above * 1e3:.0f} ms longer than they have to be")

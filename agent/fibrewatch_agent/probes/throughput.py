@@ -10,10 +10,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from fibrewatch.results.throughput import Params, Result
 from fibrewatch.schedule import phase
 from fibrewatch_agent.box import Box, ProbeError, flowing
 from fibrewatch_agent.net.tcp_info import settable
+from fibrewatch_agent.slots.far_desk import Slot
+from fibrewatch_agent.slots.far_end import far_limits
 from fibrewatch_agent.slots.login import Login
 from fibrewatch_agent.slots.place import slot_for
 from fibrewatch_agent.traffic.amounts import Amount, Way, bulk
@@ -40,6 +44,7 @@ class Place(NamedTuple):
     address: str
     port: int
     login: Login = Login()
+    slot: Slot | None = None
 
 
 async def throughput(params: Params, box: Box) -> Result:
@@ -75,7 +80,7 @@ async def places(params: Params, box: Box, address: str) -> AsyncGenerator[Place
         return
     async with slot_for(params, box, box.control) as (slot, shown):
         for _ in range(_TURNS):
-            yield Place(slot.host, slot.port, shown)
+            yield Place(slot.host, slot.port, shown, slot)
             await asyncio.sleep(_TURN_S)  # a stranger had the server's one turn: it starts again
 
 
@@ -148,7 +153,7 @@ def _judged(result: Result, done: Transfer, place: Place, box: Box) -> Result:
     Raises:
         ProbeError: The transfer failed, or ended before anything could be told.
     """
-    failure = done.run.failure
+    failure, slot = done.run.failure, place.slot
     if failure:
         some = result if result.transferred or result.intervals else None
         raise ProbeError(failure.error, f"port {place.port}: {failure.detail}", result=some)
@@ -158,7 +163,15 @@ def _judged(result: Result, done: Transfer, place: Place, box: Box) -> Result:
         raise ProbeError("parse", f"{iperf3.TOOL}: a report without figures")
     for verdict, reason in ends_of_iperf3(*_ends(result, done.run.report)):
         box.mark(verdict, reason)
-    return result
+    return result if slot is None else _with_far_end(result, slot, box)
+
+
+def _with_far_end(result: Result, slot: Slot, box: Box) -> Result:
+    """What the responder saw of the slot; its server's CPU where iperf3 was ended before it could tell."""
+    for verdict, reason in far_limits(slot, result.goodput):
+        box.mark(verdict, reason)
+    told = slot.after.told
+    return replace(result, cpu_remote=told.cpu) if told is not None and result.cpu_remote is None else result
 
 
 def _ends(result: Result, report: Report) -> tuple[_End, _End]:

@@ -30,6 +30,8 @@ _KEEPALIVE_S = 10.0
 _ASK_AGAIN_S = 1.0
 _COMES_UP_S = 15.0
 _BODY_S = 5.0
+_CLOSES_S = 2.0
+"""What a slot that is given back may take to end: the box hears what was seen of it."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -197,8 +199,7 @@ class Control:
         return self._state(entry, self._keeper.visit(entry, *_addresses(request)))
 
     async def _release(self, request: web.Request) -> web.Response:
-        self._keeper.stop(self._entry(request), "released")
-        return web.Response(status=204)
+        return _json(await self._keeper.close(self._entry(request), _CLOSES_S))
 
     def _state(self, entry: Entry, visit: Visit) -> web.Response:
         """Granted, queued or gone."""

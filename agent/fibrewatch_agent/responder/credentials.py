@@ -6,6 +6,7 @@ of boxes are not trusted here: the slot's own end is what limits a password's li
 """
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -21,14 +22,19 @@ _ANY_CLOCK = "2000000000"
 _LIMIT_S = 60.0
 _OUTPUT = 64 * 1024
 _FIRST_WITH_OAEP = (3, 17)
+_FIRST_THREADED = (3, 16)
 
 
 class Credentials:
     """The key's files, and the options that make a server ask for a user."""
 
     def __init__(self, folder: Path, public_key: str, version: tuple[int, int]) -> None:
-        self._folder, self.public_key = folder, public_key
+        self._folder, self.public_key, self._version = folder, public_key, version
         self._padding = ["--use-pkcs1-padding"] if version >= _FIRST_WITH_OAEP else []
+
+    def cores(self, streams: int) -> int:
+        """How many cores a server can use: one before 3.16, which brought a thread for each stream."""
+        return 1 if self._version < _FIRST_THREADED else max(1, min(streams, os.cpu_count() or 1))
 
     @contextmanager
     def user(self, name: str, password: str) -> Iterator[list[str]]:

@@ -69,6 +69,7 @@ class Entry:
         seen_at: When the last of them ended.
         until: The moment at which it will be over at the latest.
         ending: Why it ended; for a running one: why it is being ended.
+        share: Bytes per second of the capacity that no other slot had taken, the least since it was granted.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Entry:
     until: float = 0.0
     ended_at: float = 0.0
     ending: Ending | None = None
+    share: float = math.inf
 
 
 @dataclass(slots=True)
@@ -170,7 +172,14 @@ class Desk:
             self._number += 1
             self._served[entry.site] = self._number
             granted.append(entry)
+        if granted:
+            self._note_shares()
         return granted
+
+    def _note_shares(self) -> None:
+        for entry in (running := self.running()):
+            others = sum(each.need for each in running if each is not entry)
+            entry.share = min(entry.share, max(entry.need, self.capacity - others))
 
     def _next(self, now: float) -> Entry | None:
         promised = math.inf

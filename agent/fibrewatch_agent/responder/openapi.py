@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from fibrewatch import __version__
-from fibrewatch_agent.slots.messages import SLOTS, Granted, Load, Problem, Queued, Wish
+from fibrewatch_agent.slots.messages import SLOTS, Closed, Granted, Load, Problem, Queued, Wish
 
-_BODIES = (Wish, Granted, Queued, Problem, Load)
+_BODIES = (Wish, Granted, Queued, Closed, Problem, Load)
 _RETRY = {"Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}}}
 
 
@@ -59,8 +59,13 @@ def _paths() -> dict[str, Any]:
             },
             "delete": {
                 "operationId": "release",
-                "responses": _responses({401: questions[401], 404: ("Not yours.", Problem)})
-                | {"204": {"description": "Given back, or over already."}},
+                "responses": _responses(
+                    {
+                        200: ("Given back, or over already.", Closed),
+                        401: questions[401],
+                        404: ("Not yours.", Problem),
+                    }
+                ),
             },
         },
         "/v1/status": {

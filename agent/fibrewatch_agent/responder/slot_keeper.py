@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
+import math
 import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from fibrewatch.errors import ToolError
 from fibrewatch_agent.responder.capacity_server import CapacityServer
 from fibrewatch_agent.responder.credentials import Credentials
 from fibrewatch_agent.responder.desk import Desk, Ending, Entry
+from fibrewatch_agent.responder.far_load import Load
 from fibrewatch_agent.responder.gate import Gate
 from fibrewatch_agent.responder.slot_server import Ended, Place, SlotServer
-from fibrewatch_agent.slots.messages import Method
+from fibrewatch_agent.slots.messages import Closed, Method
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Visit:
         place: Our address and the box's, of the connection that asked last; the slot's when it was granted.
         settled: Set when the slot can be used, or never will be.
         port: None until it can be used.
+        over: Set when nothing of it runs any more; report: what its server said then.
     """
 
     place: Place
@@ -41,6 +44,9 @@ class Visit:
     port: int | None = None
     task: asyncio.Task[None] | None = None
     end: asyncio.Timeout | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    server: SlotServer | CapacityServer | None = None
+    report: Ended | None = None
 
 
 class Keeper:
@@ -94,11 +100,33 @@ class Keeper:
         if entry.state == "queued":
             self.desk.end(entry, why, time.monotonic())
             self._visits[entry.id].settled.set()
+            self._visits[entry.id].over.set()
         elif entry.state == "running" and entry.ending is None:
             entry.ending = why
             if (end := self._visits[entry.id].end) is not None:
                 grace_s = _REPORT_S if why == "released" and entry.claimed_at is not None else 0.0
                 end.reschedule(asyncio.get_running_loop().time() + grace_s)
+
+    async def close(self, entry: Entry, within_s: float) -> Closed:
+        """Ends a slot or gives up a place, and tells what was seen of it."""
+        self.stop(entry, "released")
+        visit = self._visits.get(entry.id)
+        if visit is None:
+            return Closed(ending=entry.ending)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await visit.over.wait()
+        load = visit.server.load.load() if isinstance(visit.server, SlotServer) else Load()
+        return Closed(
+            ending=entry.ending,
+            moved=visit.report.moved if visit.report is not None else None,
+            cpu=load.cpu,
+            cores=self.credentials.cores(entry.wish.streams) if load.cpu is not None else None,
+            waited=load.waited,
+            busy=load.busy,
+            softirq=load.softirq,
+            share=entry.share if math.isfinite(entry.share) else None,
+        )
 
     async def _look(self) -> None:
         while True:
@@ -121,7 +149,9 @@ class Keeper:
         finally:
             visit.port = visit.end = None
             self.desk.end(entry, why, time.monotonic(), report.rate if report is not None else None)
+            visit.report = report
             visit.settled.set()
+            visit.over.set()
             _tell(entry, visit, why, began, report)
         self.turn()
 
@@ -147,7 +177,7 @@ class Keeper:
             visit.port = port
             visit.settled.set()
 
-        server = self._server(port, entry, visit.place)
+        server = visit.server = self._server(port, entry, visit.place)
         await self._gate.admit(visit.place.peer, port, entry.until - time.monotonic())
         try:
             return await server.run(ready, lambda: self.desk.claim(entry, time.monotonic()))

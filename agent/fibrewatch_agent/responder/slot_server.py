@@ -11,6 +11,7 @@ from fibrewatch.errors import ToolError
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.responder.credentials import Credentials
+from fibrewatch_agent.responder.far_load import LoadWatch
 from fibrewatch_agent.responder.watch import listens, peers
 from fibrewatch_agent.transfer.iperf3 import LARGEST_REPORT, TOOL, Report, parse
 
@@ -52,11 +53,16 @@ class Ended(NamedTuple):
 
 
 class SlotServer:
-    """Serves one slot on one port."""
+    """Serves one slot on one port.
+
+    Attributes:
+        load: What its test costs this machine.
+    """
 
     def __init__(self, place: Place, port: int, credentials: Credentials) -> None:
         self._place, self._port, self._credentials = place, port, credentials
         self._claimed = False
+        self.load = LoadWatch()
         self._strange = 0
 
     async def run(self, ready: Callable[[], None], claimed: Callable[[], None]) -> Ended | None:
@@ -99,11 +105,13 @@ class SlotServer:
         """Until it has ended, or a stranger has been in it for two looks: leaving kills it."""
         while not await server.ends_within(_LOOK_WHILE_TESTING_S if self._claimed else _LOOK_S):
             if self._claimed:
+                self.load.note(server.transport.get_pid())
                 continue
             connected = peers(self._port)
             ours = connected.pop(self._place.peer.partition("%")[0], 0)
             if ours > 1:  # its control connection and a stream: the server knows it
                 self._claimed = True
+                self.load.note(server.transport.get_pid())
                 claimed()
             self._strange = self._strange + 1 if connected else 0
             if self._strange > 1 and not self._claimed:

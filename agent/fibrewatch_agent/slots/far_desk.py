@@ -5,7 +5,7 @@ import logging
 import os
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -20,7 +20,7 @@ from fibrewatch_agent.net.tls_stream import CertificateRefusedError, TlsStream, 
 from fibrewatch_agent.services import http_message
 from fibrewatch_agent.services.http_exchange import AGENT, Url, ask, parse_url
 from fibrewatch_agent.services.http_message import Head, HttpError
-from fibrewatch_agent.slots.messages import SLOTS, Granted, Problem, Queued, Wish
+from fibrewatch_agent.slots.messages import SLOTS, Closed, Granted, Problem, Queued, Wish
 from fibrewatch_agent.tables import Control
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _ANSWERS_S = 10.0
 """What an answer may take, the wait that was asked for not counted."""
-_RELEASE_S = 3.0
+_RELEASE_S = 4.0
 _SOON_S = 30.0
 _LONGEST_TOKEN = 200
 _MOST_ANSWER = 64 * 1024
@@ -48,6 +48,13 @@ class RefusedError(ProbeError):
         super().__init__(error, detail)
 
 
+@dataclass(slots=True)
+class Aftermath:
+    """What the responder saw of a slot that is over; None where it did not say."""
+
+    told: Closed | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A slot that is ours.
@@ -56,6 +63,7 @@ class Slot:
         host: Numeric address, the same that the responder was asked at.
         deadline: Of the monotonic clock: what still runs then is killed at the other end.
         capacity: The responder's own, bytes per second.
+        after: Filled in when it was given back.
     """
 
     host: str
@@ -65,6 +73,7 @@ class Slot:
     public_key: str
     deadline: float
     capacity: float
+    after: Aftermath = field(default_factory=Aftermath)
 
     @property
     def left_s(self) -> float:
@@ -105,12 +114,14 @@ class Desk:
         await asyncio.sleep(granted.starts_in)
         return granted
 
-    async def release(self, name: str) -> None:
-        """Gives a slot or a place back; if that fails it ends by itself."""
+    async def release(self, name: str) -> Closed | None:
+        """Gives a slot or a place back, and tells what was seen of it; if that fails it ends by itself."""
         try:
-            await self._exchange("DELETE", f"{SLOTS}/{name}", b"", _RELEASE_S)
+            head, content = await self._exchange("DELETE", f"{SLOTS}/{name}", b"", _RELEASE_S)
+            return self._decoded(content, Closed) if head.status == 200 else None
         except ProbeError as e:
             log.debug("slot not given back error=%s detail=%s", e.error, e.detail)
+            return None
 
     def slot(self, granted: Granted) -> Slot:
         """What was granted, as the box uses it."""

@@ -82,6 +82,29 @@ class Queued(Struct, frozen=True, kw_only=True):
     reason: Reason | None = None
 
 
+class Closed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """200 to DELETE: what the responder saw of the slot; None where it can't tell.
+
+    Attributes:
+        ending: How it ended.
+        moved: Bytes.
+        cpu: Cores that its server used while the test ran; cores: as many as it could have used.
+        waited: Cores that it wanted besides and did not get, since others had them.
+        busy: Share of all the responder's cores that were busy meanwhile.
+        softirq: Share of the time that its busiest core spent on packets.
+        share: Bytes per second of its capacity that were nobody else's, at the least.
+    """
+
+    ending: Annotated[str, Meta(max_length=40)] | None = None
+    moved: Annotated[float, Meta(ge=0)] | None = None
+    cpu: Annotated[float, Meta(ge=0, le=4096)] | None = None
+    cores: Annotated[float, Meta(ge=1, le=4096)] | None = None
+    waited: Annotated[float, Meta(ge=0, le=4096)] | None = None
+    busy: Annotated[float, Meta(ge=0, le=1)] | None = None
+    softirq: Annotated[float, Meta(ge=0, le=1)] | None = None
+    share: Annotated[float, Meta(gt=0)] | None = None
+
+
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """400 and above: why not; `retry_after` in seconds where later can help, `reason` where something is busy."""
 

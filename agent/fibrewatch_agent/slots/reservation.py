@@ -43,14 +43,15 @@ async def reserve(
         ProbeError: None was to be had; it tells the first responder's reason.
     """
     desk, granted = await _patient(control, wish, box, patience_s, aside)
+    slot = desk.slot(granted)
     try:
-        yield desk.slot(granted)
+        yield slot
     except asyncio.CancelledError:
         raise  # in haste: the slot ends by itself, with its test or when none has begun
-    except BaseException:
-        await desk.release(granted.id)
+    except BaseException:  # a generator that has its transfer leaves this way, too
+        slot.after.told = await desk.release(granted.id)
         raise
-    await desk.release(granted.id)
+    slot.after.told = await desk.release(granted.id)
 
 
 async def _patient(control: Control, wish: Wish, box: Box, patience_s: float, aside: _Aside) -> tuple[Desk, Granted]:

@@ -157,7 +157,7 @@ class Watch:
         if others is None and any(look.busy for look in self._looks):
             self._box.mark("invalid", "tenants_traffic")
         if others is None and self._line is not None and all(look.unknown for look in self._looks):
-            self._box.mark("valid", "tenants_unknown")
+            self._box.mark("censored", "tenants_unknown")
         if self._box.verdict == "censored" and hasattr(result, "bound"):
             bound = proved(goodput, others.beyond_headers if others else None)
             result = replace(result, bound=bound if hasattr(result, "goodput") else capacity_of(bound))

@@ -20,12 +20,12 @@ CENSORED = (
     "cross_traffic",
     "server_pauses",
     "offered_load",
+    "responder_ceiling",
+    "tenants_unknown",
 )
 """The line carried at least that much; what it could carry beyond it was not to be seen."""
 INVALID = ("under_voltage", "link_speed", "tenants_traffic")
 """The figure says nothing about the line."""
-UNKNOWN = ("tenants_unknown",)
-"""Valid by all that was seen; nobody could see the tenants."""
 SKIPPED = ("quiet_hours", "byte_budget", "tenants_traffic")
 """Why a slot was left unused on purpose."""
 

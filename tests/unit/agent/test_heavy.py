@@ -276,6 +276,7 @@ def test_counters_that_tell_nothing_are_not_taken_for_an_idle_line(
     watch._poll = Heard(share, extra)  # type: ignore[assignment]
     result, _ = watch.conclude(throughput.Result(direction="down", streams=1, goodput=9.4e6), Conditions())
     assert box.reasons == reasons
+    assert box.verdict == ("censored" if reasons else "valid")
     assert ("less than our own" in caplog.text) is (share == 0.01)
     if extra:
         assert result.bound == pytest.approx(9.4e6 + (3e6 - 0.02 * 10e6) * 1448 / 1514, rel=1e-3)
