@@ -14,6 +14,7 @@ from typing import BinaryIO, NoReturn
 
 from fibrewatch.command import FAILED, OK, Commands
 from fibrewatch.errors import StoreError
+from fibrewatch_collector import lint
 from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.store import Store
@@ -81,7 +82,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _check_config(arguments: argparse.Namespace) -> int:
     path, config = _config(arguments)
     inventory = load_inventory(config.sites)
-    for line in inventory.mesh.warnings():
+    store = _store(config) if config.store.path.exists() else nullcontext()
+    with store as told:
+        promised = lint.check(inventory, config.sites, told)
+    for line in [*inventory.mesh.warnings(), *promised]:
         print(f"{PROGRAM}: warning: {line}", file=sys.stderr)
     print(f"{path}: ok: {config.sites}: {len(inventory.sites)} sites, {len(inventory.agents)} agents", flush=True)
     return OK

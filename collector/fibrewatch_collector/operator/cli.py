@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import get_args
 
@@ -200,8 +201,17 @@ def _mesh(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    inventory = _inventory(arguments)
-    for line in inventory.mesh.warnings():
+    """With a collector.toml also against what the boxes have told, where its store is here."""
+    from fibrewatch_collector import lint
+    from fibrewatch_collector.store.sqlite import SqliteStore
+
+    config = load_config(arguments.config) if arguments.config else None
+    sites: Path = config.sites if config is not None else arguments.sites
+    inventory = load_inventory(sites)
+    path = config.store.path if config is not None else None
+    with closing(SqliteStore(path)) if path is not None and path.exists() else nullcontext() as store:
+        promised = lint.check(inventory, sites, store)
+    for line in [*inventory.mesh.warnings(), *promised]:
         print(f"fibrewatch: warning: {line}", file=sys.stderr)
     print(f"ok: {len(inventory.sites)} sites, {len(inventory.agents)} agents")
     return 0
