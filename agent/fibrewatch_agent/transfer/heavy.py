@@ -265,7 +265,7 @@ class Heavy:
         Yields:
             To be called with the transfer's result once this is left.
         """
-        watch = Watch(self, replace(plan, probe=PROBES["throughput"], params=params), part)
+        watch = Watch(self, replace(plan, probe=PROBES["throughput"], params=params), part, compared=True)
         before = moved(part.interface, self.proc) if part.interface else None
         try:
             async with watch.polled():

@@ -39,9 +39,14 @@ _AFTER_S = 1.0
 
 
 class Watch:
-    """What was seen around one test."""
+    """What was seen around one test.
 
-    def __init__(self, heavy: Heavy, plan: Plan, box: Box) -> None:
+    Args:
+        compared: The figure is for comparison with another one of the same minute, not for what the line carries.
+    """
+
+    def __init__(self, heavy: Heavy, plan: Plan, box: Box, *, compared: bool = False) -> None:
+        self._compared = compared
         self._heavy, self._plan, self._box = heavy, plan, box
         self._line, self._direction = heavy.line(plan), direction_of(plan)
         self._poll: Poll | None = None
@@ -157,7 +162,7 @@ class Watch:
         if others is None and any(look.busy for look in self._looks):
             self._box.mark("invalid", "tenants_traffic")
         if others is None and self._line is not None and all(look.unknown for look in self._looks):
-            self._box.mark("censored", "tenants_unknown")
+            self._box.mark("valid" if self._compared else "censored", "tenants_unknown")
         if self._box.verdict == "censored" and hasattr(result, "bound"):
             bound = proved(goodput, others.beyond_headers if others else None)
             result = replace(result, bound=bound if hasattr(result, "goodput") else capacity_of(bound))
