@@ -61,3 +61,4 @@ golden:
 	@.venv/bin/python -m tests.wire.make_golden
 	@.venv/bin/python -m fibrewatch_agent.responder.openapi > docs/responder.openapi.json
 	@.venv/bin/python -m fibrewatch_collector.metrics_page > docs/metrics.md
+	@.venv/bin/python -m grafana

@@ -100,6 +100,9 @@ class SiteFamilies:
 
     def __init__(self) -> None:
         self._info = Family("fibrewatch_site_info", "gauge", "A site's name, place and number of companies.", _INFO)
+        self._places = Family(
+            "fibrewatch_agent_place_info", "gauge", "The floor that a box stands on.", (*BOX_LABELS, "floor")
+        )
         self._down = Family(
             "fibrewatch_uplink_contract_download_bytes_per_second",
             "gauge",
@@ -134,6 +137,8 @@ class SiteFamilies:
     def set_inventory(self, inventory: Inventory) -> None:
         """Shows these sites and no others."""
         sites = list(inventory.sites.values())
+        floors = {agent: box.floor or "" for agent, box in inventory.agents.items()}
+        self._places.replace({labels_text(agent._asdict() | {"floor": floors[agent]}): 1 for agent in floors})
         self._info.replace({_info_labels(site): 1 for site in sites})
         self._down.replace(dict(_contracts(sites, "download")))
         self._upload.replace(dict(_contracts(sites, "upload")))
@@ -162,7 +167,7 @@ class SiteFamilies:
 
     def families(self) -> Iterator[Family]:
         """In the order of the page."""
-        yield from (self._info, self._down, self._upload)
+        yield from (self._info, self._places, self._down, self._upload)
         yield from (self._state, self._cause, self._since, self._fresh, self._bins)
 
 

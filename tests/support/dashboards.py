@@ -1,0 +1,66 @@
+"""What the generated dashboards ask Prometheus, with variables filled in as Grafana does."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from grafana.check import panels_of
+
+FOLDER = Path(__file__).parents[2] / "grafana/dashboards"
+_LABEL_VALUES = re.compile(r"label_values\((.+), *(\w+)\)")
+
+
+class Asked(NamedTuple):
+    """One expression of a dashboard, as it is sent.
+
+    Attributes:
+        legend: The labels that the series' names are made of.
+    """
+
+    place: str
+    expr: str
+    instant: bool
+    legend: tuple[str, ...] = ()
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """By uid."""
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def every_question(chosen: Mapping[str, str]) -> Iterator[Asked]:
+    """All expressions of panels and annotations; `chosen` fills variables that stand for one value."""
+    for uid, board in dashboards().items():
+        values = filled(board, chosen)
+        for panel in panels_of(board):
+            for target in panel["targets"]:
+                legend = tuple(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
+                place = f"{uid}: {panel['title']}: {target['refId']}"
+                yield Asked(place, replaced(target["expr"], values), bool(target.get("instant")), legend)
+        for each in board["annotations"].get("list", []):
+            yield Asked(f"{uid}: annotation {each['name']}", replaced(each["expr"], values), instant=False)
+
+
+def variables(chosen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Where, which selector, and the label whose values it gives."""
+    for uid, board in dashboards().items():
+        for each in board["templating"]["list"]:
+            if each["type"] == "query" and (found := _LABEL_VALUES.fullmatch(each["query"]["query"])):
+                yield f"{uid}: ${each['name']}", replaced(found[1], filled(board, chosen)), found[2]
+
+
+def filled(board: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Values of a dashboard's variables: all where it may be all, else the chosen one."""
+    times = {"__rate_interval": "1m", "__interval": "20s", "__range": "6h"}
+    own = {
+        each["name"]: each.get("allValue") if each.get("includeAll") else chosen.get(each["name"], "")
+        for each in board["templating"]["list"]
+    }
+    return times | own
+
+
+def replaced(text: str, values: Mapping[str, str]) -> str:
+    """As Grafana replaces variables in an expression."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: values[found[1]], text)
