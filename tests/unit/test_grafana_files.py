@@ -106,6 +106,7 @@ def rule(**changes: Any) -> Callable[[Path], None]:
 
 
 ROOT_POLICY = "alerting/policies.yaml"
+SOURCES, PROVIDERS = "datasources/fibrewatch.yaml", "dashboards/fibrewatch.yaml"
 
 
 @pytest.mark.parametrize(
@@ -127,10 +128,10 @@ ROOT_POLICY = "alerting/policies.yaml"
         (panel(lambda p: p["targets"][0].update(query="up")), "query: Grafana's schema has no such key"),
         (panel(lambda p: p.update(transformations=[{"id": "sum", "options": {}}])), "transformation sum is not known"),
         (panel(lambda p: p["fieldConfig"]["defaults"].update(links=[{"url": "/d/gone"}])), "no dashboard"),
-        (provisioned("datasources/fibrewatch.yaml", lambda c: c["datasources"][0].update(urI="")), "field `urI`"),
-        (provisioned("datasources/fibrewatch.yaml", lambda c: c["datasources"][0].pop("uid")), "missing required field"),
-        (provisioned("dashboards/fibrewatch.yaml", lambda c: c["providers"][0].update(path="x")), "unknown field `path`"),
-        (provisioned("dashboards/fibrewatch.yaml", lambda c: c.pop("apiVersion")), "missing required field `apiVersion`"),
+        (provisioned(SOURCES, lambda c: c["datasources"][0].update(urI="")), "field `urI`"),
+        (provisioned(SOURCES, lambda c: c["datasources"][0].pop("uid")), "missing required field"),
+        (provisioned(PROVIDERS, lambda c: c["providers"][0].update(path="x")), "unknown field `path`"),
+        (provisioned(PROVIDERS, lambda c: c.pop("apiVersion")), "missing required field `apiVersion`"),
         (provisioned(ROOT_POLICY, lambda c: c["policies"][0].update(receiver="me")), "policy: no contact point me"),
         (provisioned(ROOT_POLICY, lambda c: c["policies"][0].update(mute_time_intervals=["x"])), "unknown field"),
         (provisioned(ROOT_POLICY, lambda c: c["policies"][0].update(group_wait="soon")), "group_wait"),
