@@ -17,7 +17,7 @@ from fibrewatch.errors import ConfigError, StoreError
 from fibrewatch.results import PROBES
 from fibrewatch.wire import AgentId, encode
 from fibrewatch.wire import Inventory as Schedule
-from fibrewatch_collector import own_clock, recovery
+from fibrewatch_collector import floor_series, own_clock, recovery
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ingest import Events, Ingest
@@ -26,9 +26,9 @@ from fibrewatch_collector.ledger import books, inventories
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.report import monthly
 from fibrewatch_collector.settling import Settling
-from fibrewatch_collector.sla import burn
+from fibrewatch_collector.sla import burn, wifi_keeper
 from fibrewatch_collector.sla.binner import Work, judge_all
-from fibrewatch_collector.store import Store
+from fibrewatch_collector.store import Filter, Store
 from fibrewatch_collector.store.sqlite import SqliteStore
 from fibrewatch_collector.web.server import Server
 
@@ -66,7 +66,7 @@ class App:
         )
         self.own.watch(self.ingest.stats, lambda: self.ingest.writer.depth)
         self._stop = asyncio.Event()
-        self._totals_at = float("-inf")
+        self._totals_at = self._floors_at = float("-inf")
 
     async def run(self) -> None:
         """Until a signal.
@@ -138,6 +138,7 @@ class App:
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, _MARKS_AT_ONCE))):
             for each in chunk:
                 self.hub.backlog.mark(each.agent, each.run)
+                self.hub.wifi.mark(each.agent, each.run)
         await self._recall_promises()
         await asyncio.to_thread(inventories.remember, self._store, self.hub.inventory, self._clock())
         self.hub.set_store(problem=None)
@@ -200,11 +201,13 @@ class App:
             await self._read_declarations()
             listening = self.hub.listening_since
             if listening is not None and self._clock() - listening >= SCHEDULES_S:
-                work = self.hub.backlog.take(self._clock())
+                work, floors = self.hub.backlog.take(self._clock()), self.hub.wifi.take(self._clock())
                 try:
+                    await self._judge_floors(floors)  # before the bins, which tell after a restart what was judged
                     await self._judge(work)
                 except StoreError as e:
                     self.hub.backlog.put_back(work)
+                    self.hub.wifi.put_back(floors)
                     log.warning("bins are behind, next try in %d s: %s", BINS_EVERY_S, e)
             await asyncio.sleep(BINS_EVERY_S)
 
@@ -231,6 +234,16 @@ class App:
             self.own.levels.reports_written += done.written
             self.own.levels.report_failures += done.failed
             await asyncio.sleep(monthly.EVERY.total_seconds())
+
+    async def _judge_floors(self, work: wifi_keeper.Work) -> None:
+        if work:
+            minutes = await asyncio.to_thread(wifi_keeper.judge_all, work, self._store, self.hub.inventory)
+            await asyncio.wrap_future(self.ingest.writer.call(lambda: self._store.save_floors(minutes)))
+        now = self._clock()
+        if work or now - self._floors_at >= TOTALS_EVERY_S:
+            self._floors_at = now
+            begin, end = floor_series.last_day(now)
+            self.hub.set_floors(await asyncio.to_thread(self._store.floors, Filter(begin=begin, end=end)))
 
     async def _judge(self, work: Work) -> None:
         if work:

@@ -11,19 +11,20 @@ from fibrewatch_collector import own_clock
 from fibrewatch_collector.alarm_series import AlarmFamilies
 from fibrewatch_collector.exposition import Exposition
 from fibrewatch_collector.fleet import AgentFamilies, SiteFamilies
+from fibrewatch_collector.floor_series import FloorFamilies
 from fibrewatch_collector.inventory import Inventory, SiteKey
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.objective_series import ObjectiveFamilies
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.promise_series import PromiseFamilies
-from fibrewatch_collector.sla import alarms, burn
+from fibrewatch_collector.sla import alarms, burn, wifi_keeper
 from fibrewatch_collector.sla.binner import Backlog
 from fibrewatch_collector.sla.bins import Vantage
 from fibrewatch_collector.sla.live import SiteState
 from fibrewatch_collector.sla.minutes import Minutes
 from fibrewatch_collector.sla.recent import Recent
 from fibrewatch_collector.sla.tracker import Tracker
-from fibrewatch_collector.store import Bin, BinState, Committed
+from fibrewatch_collector.store import Bin, BinState, Committed, FloorBox
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -59,6 +60,8 @@ class Hub:
         self.recent = Recent(inventory)
         self.minutes = Minutes(max(burn.windows(inventory.burns)))
         self.backlog = Backlog(lambda: self.inventory)
+        self.wifi = wifi_keeper.Backlog(lambda: self.inventory)
+        self._floors = FloorFamilies()
         self.heard: dict[AgentId, Heard] = {}
         self.states: Mapping[SiteKey, SiteState] = {}
         self.totals: Mapping[Vantage, Mapping[BinState, int]] = {}
@@ -81,6 +84,7 @@ class Hub:
         self.tracker.set_inventory(inventory)
         self._sites.set_inventory(inventory)
         self._objectives.set_inventory(inventory)
+        self._floors.set_inventory(inventory)
         self._alarms.set_inventory(inventory)
         self._promises.set_inventory(inventory)
         self.recent.set_inventory(inventory)
@@ -100,6 +104,7 @@ class Hub:
             self.tracker.add(agent, run, now)
             self.recent.add(agent, run, now, self._worked_on.get(agent[:2], NOTHING))
             self.backlog.mark(agent, run)
+            self.wifi.mark(agent, run)
 
     def recall(self, agent: AgentId, run: AnyMeasurement, received_at: float) -> None:
         """A run that was stored before the collector's start: counted already, and binned or to be marked by others."""
@@ -191,6 +196,10 @@ class Hub:
         site = self.inventory.sites[minute.territory, minute.site]
         return minute.uplink in alarms.under_work(self.declarations, site, minute.minute)
 
+    def set_floors(self, boxes: Mapping[FloorBox, bytes]) -> None:
+        """The probe-minutes of the last 24 hours."""
+        self._floors.set_minutes({box: codes for box, codes in boxes.items() if box[:2] in self.inventory.sites})
+
     def up(self, agent: AgentId) -> bool:
         """Whether a box is online and heard; while the collector can't hear, what was known last."""
         return self.tracker.up(agent, self.now(), self.listening_since or self.now())
@@ -207,8 +216,8 @@ class Hub:
         self._set_alarms()
         self._sites.set_states(self.states, {key: self.last_result(key) for key in self.states})
         self._agents.set_up({agent: self.up(agent) for agent in self.inventory.agents})
-        owners = (self._sites, self._objectives, self._promises, self._alarms, self._agents, self.exposition)
-        for owner in owners:
+        of_sites = (self._sites, self._floors, self._objectives, self._promises, self._alarms)
+        for owner in (*of_sites, self._agents, self.exposition):
             for family in owner.families():
                 if text := family.text(openmetrics=openmetrics):
                     yield text.encode()

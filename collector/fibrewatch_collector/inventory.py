@@ -22,6 +22,7 @@ from fibrewatch_collector.sla.burn import Burn
 from fibrewatch_collector.sla.floor import Place
 from fibrewatch_collector.sla.objectives import Class, Objective, Promise
 from fibrewatch_collector.sla.presets import PRESETS
+from fibrewatch_collector.sla.wifi import Limits as WifiLimits
 
 Id = Annotated[str, Meta(pattern=rf"\A{ID_PATTERN}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -113,6 +114,7 @@ class Site(Struct, frozen=True, kw_only=True):
     """A customer line, or several.
 
     Attributes:
+        wifi: What good Wi-Fi is there.
         default_uplink: Carries whatever names no interface, or one that the agent does not list.
     """
 
@@ -123,6 +125,7 @@ class Site(Struct, frozen=True, kw_only=True):
     latitude: Annotated[float, Meta(ge=-90, le=90)]
     longitude: Annotated[float, Meta(ge=-180, le=180)]
     time_zone: str
+    wifi: WifiLimits = WifiLimits()
     default_uplink: str | None = None
     uplinks: tuple[Uplink, ...] = field(name="uplink")
     floors: tuple[Floor, ...] = field(default=(), name="floor")

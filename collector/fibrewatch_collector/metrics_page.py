@@ -12,6 +12,7 @@ from fibrewatch_collector.alarm_series import AlarmFamilies
 from fibrewatch_collector.exposition import Exposition
 from fibrewatch_collector.families import SERIES_LABELS, Family, unit_of
 from fibrewatch_collector.fleet import AgentFamilies, SiteFamilies
+from fibrewatch_collector.floor_series import FloorFamilies
 from fibrewatch_collector.objective_series import ObjectiveFamilies
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.promise_series import PromiseFamilies
@@ -54,7 +55,13 @@ class Entry(NamedTuple):
 
 def entries(probes: Mapping[str, ProbeType] = PROBES) -> Mapping[str, list[Entry]]:
     """All families by where they come from; a probe's under its name."""
-    owners: tuple[Owner, ...] = (SiteFamilies(), ObjectiveFamilies(), PromiseFamilies(), AlarmFamilies())
+    owners: tuple[Owner, ...] = (
+        SiteFamilies(),
+        FloorFamilies(),
+        ObjectiveFamilies(),
+        PromiseFamilies(),
+        AlarmFamilies(),
+    )
     of_probe = {prometheus_name(probe.name, field): probe.name for probe in probes.values() for field in probe.fields}
     found: dict[str, list[Entry]] = {
         SITES: [entry(each) for owner in owners for each in owner.families()],

@@ -9,6 +9,7 @@ from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.results import PROBES
 from fibrewatch.wire import AgentId, decode_measurement
 from fibrewatch_collector.inventory import Inventory
+from fibrewatch_collector.sla import wifi_keeper
 from fibrewatch_collector.sla.binner import GRACE_S, Backlog, judge_all
 from fibrewatch_collector.sla.bins import MINUTE_S, Vantage, minute_of
 from fibrewatch_collector.sla.recent import OLDEST_S
@@ -94,18 +95,26 @@ def unjudged(store: Store, newest: int | None) -> Iterator[Recalled]:
 
 
 def rejudge(store: Store, inventory: Inventory, since: float, now: float) -> int:
-    """Restates the bins that rows received since then belong to, as far as bins reach; returns how many.
+    """Restates the bins that rows received since then belong to, as far as bins reach, and minutes of Wi-Fi.
+
+    Returns how many bins.
 
     For an import beside a collector that may be running: newer minutes are the collector's.
     """
-    newest = judged(store, now).newest
+    newest, floors, backlog = (
+        judged(store, now).newest,
+        wifi_keeper.Backlog(lambda: inventory),
+        Backlog(lambda: inventory),
+    )
+    if newest is not None:
+        backlog.resume((), newest)
+    for each in _decoded(store, Filter(), _row_before(store, since)):
+        floors.mark(each.agent, each.run)
+        if newest is not None and each.run.started_at.timestamp() < newest + MINUTE_S:
+            backlog.mark(each.agent, each.run)
+    store.save_floors(wifi_keeper.judge_all(floors.take(now), store, inventory))
     if newest is None:
         return 0
-    backlog = Backlog(lambda: inventory)
-    backlog.resume((), newest)
-    for each in _decoded(store, Filter(), _row_before(store, since)):
-        if each.run.started_at.timestamp() < newest + MINUTE_S:
-            backlog.mark(each.agent, each.run)
     bins = judge_all(backlog.take(newest + MINUTE_S + GRACE_S), store, inventory, {})
     store.save_bins(bins)
     return len(bins)

@@ -17,7 +17,7 @@ from fibrewatch_collector.inventory import Inventory, Site, SiteKey, Uplink
 from fibrewatch_collector.report import availability, expected, judging, known, model, stamp, tables
 from fibrewatch_collector.report.gathering import Line, Span, Stretch, within
 from fibrewatch_collector.report.known import Known
-from fibrewatch_collector.sla import bins, floor, periods
+from fibrewatch_collector.sla import bins, floor, periods, wifi
 from fibrewatch_collector.sla.objectives import COVERAGE_FLOOR, Promise
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Filter, SeriesDays, Store, hour
@@ -199,7 +199,7 @@ class _Reckoning:
         return model.Methods(
             collector_version=__version__,
             agent_versions=tuple(sorted(versions)),
-            formulas=formulas(),
+            formulas=formulas() | ({"wifi": wifi.VERSION} if self.knows.wifi else {}),
             responders=tuple(sorted(responders)),
             contract="; ".join(dict.fromkeys(each.contract for each in promises if each.contract)),
             sources=tuple(dict.fromkeys(o.source for each in promises for o in each.objectives if o.source)),

@@ -224,8 +224,12 @@ def _success(case: _Case) -> Iterable[Finding]:
 
 
 def _coverage(case: _Case) -> Iterable[Finding]:
+    """Too little of a floor's time measured says nothing, whatever that was."""
     for floor in case.evidence.wifi:
-        yield case.share(Tally(floor.good, floor.measured - floor.good), subject=floor.floor, metric="wifi")
+        named = {"subject": floor.floor, "metric": "wifi"}
+        if floor.measured < case.promise.coverage_floor * (floor.expected or 0):
+            named |= {"answer": "insufficient"}
+        yield case.share(Tally(floor.good, floor.measured - floor.good), **named)
     if not case.evidence.wifi:
         yield case.share(Tally(0, 0), metric="wifi")
 

@@ -9,7 +9,7 @@ from fibrewatch_collector.inventory import Inventory, Site, SiteKey
 from fibrewatch_collector.ledger import books, maintenance, rollout
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.ledger.rollout import Step
-from fibrewatch_collector.report import outages, stamp
+from fibrewatch_collector.report import outages, stamp, wifi
 from fibrewatch_collector.report.model import FloorWifi, Maintenance, Outage, Revision, Rollout
 from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.periods import Period
@@ -74,6 +74,7 @@ def known(
     last = datetime.fromtimestamp(bins.minute_of(now.timestamp()), UTC)
     span = (begin(live, period), min(period.end, last))
     return Known(
+        wifi=wifi.of_site(store, site, span, declared),
         outages=outages.of_site(store, inventory, site, span, declared, evidenced=evidenced),
         maintenance=declared,
         rollout=rollout.of_site(kept.steps, site, period.end),

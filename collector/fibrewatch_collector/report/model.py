@@ -236,11 +236,16 @@ class Transfer(Struct, frozen=True, kw_only=True):
 
 
 class FloorWifi(Struct, frozen=True, kw_only=True):
-    """Wi-Fi of a floor: minutes with signal and onboarding in order, of all that were measured."""
+    """Wi-Fi of a floor: minutes with signal and onboarding in order, of all that were measured.
+
+    Attributes:
+        expected: Minutes of the period, of each of the floor's boxes that brought something; None: not known.
+    """
 
     floor: str
     good: int
     measured: int
+    expected: int | None = None
 
 
 class Uplink(Struct, frozen=True, kw_only=True):

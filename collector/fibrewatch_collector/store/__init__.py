@@ -190,6 +190,33 @@ class Bin(NamedTuple):
     version: int
 
 
+class FloorBox(NamedTuple):
+    """A box on the floor where it stood."""
+
+    territory: str
+    site: str
+    floor: str
+    agent: str
+
+
+class FloorMinute(NamedTuple):
+    """One UTC minute of a box's Wi-Fi.
+
+    Attributes:
+        minute: Its start, a multiple of 60.
+        state: See `sla.wifi.State`; below 256.
+        version: Of the formula that judged it.
+    """
+
+    territory: str
+    site: str
+    floor: str
+    agent: str
+    minute: int
+    state: int
+    version: int
+
+
 class SeriesId(NamedTuple):
     """What tells one series from another."""
 
@@ -295,6 +322,15 @@ class Store(Protocol):
 
     def bin_totals(self, begin: float, end: float) -> Mapping[tuple[str, str, str], Mapping[BinState, int]]:
         """(territory, site, uplink) → number of minutes in each state, for all sites in one query."""
+
+    def save_floors(self, minutes: Sequence[FloorMinute]) -> None:
+        """Writes or restates minutes of Wi-Fi, durably."""
+
+    def floors(self, where: Filter) -> Mapping[FloorBox, bytes]:
+        """Boxes with a minute of Wi-Fi → a state for each minute from begin on to end, 0 where there is none.
+
+        Of the filter territory, site, agent, begin and end count; the last two must be there.
+        """
 
     def roll_up(self, limit: int, now: float) -> int:
         """Makes up to `limit` hours of series, or days when no hour waits, that are over and changed.

@@ -144,6 +144,19 @@ def ledger(db: sqlite3.Connection) -> None:
         )
 
 
+@step
+def floors(db: sqlite3.Connection) -> None:
+    """Minutes of Wi-Fi, by box and the floor where it stood; a day is a byte a minute."""
+    db.execute(
+        "CREATE TABLE floor_box(id INTEGER PRIMARY KEY, territory TEXT NOT NULL, site TEXT NOT NULL,"
+        " floor TEXT NOT NULL, agent TEXT NOT NULL, UNIQUE(territory, site, floor, agent))"
+    )
+    db.execute(
+        "CREATE TABLE floor_day(box INTEGER NOT NULL, day INTEGER NOT NULL, codes BLOB NOT NULL,"
+        " version INTEGER NOT NULL, PRIMARY KEY(box, day)) WITHOUT ROWID"
+    )
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Brings a database to this program's schema.
 

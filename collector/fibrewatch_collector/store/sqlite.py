@@ -17,6 +17,8 @@ from fibrewatch_collector.store import (
     Delivery,
     Edition,
     Filter,
+    FloorBox,
+    FloorMinute,
     Gap,
     Record,
     Refusal,
@@ -28,6 +30,7 @@ from fibrewatch_collector.store import (
     connections,
     daily,
     day,
+    floors,
     queries,
     records,
     schema,
@@ -103,6 +106,10 @@ class SqliteStore:
             [(each.minute // 60, each.state, each.cause, each.version, *each[:3]) for each in bins],
         )
         daily.mark_minutes(self._db, bins)
+
+    def save_floors(self, minutes: Sequence[FloorMinute]) -> None:
+        """See Store."""
+        self._write(lambda: floors.save(self._db, minutes))
 
     def roll_up(self, limit: int, now: float) -> int:
         """See Store."""
@@ -281,6 +288,12 @@ class SqliteStore:
         """See Store."""
         with self._reading() as db:
             return queries.bin_totals(db, begin, end)
+
+    def floors(self, where: Filter) -> Mapping[FloorBox, bytes]:
+        """See Store."""
+        first, last = (int(-(-(edge or 0.0) // 60)) for edge in (where.begin, where.end))
+        with self._reading() as db:
+            return floors.minutes(db, where, first, last)
 
     def records(self, kinds: Sequence[str], territory: str | None = None) -> list[Record]:
         """See Store."""
