@@ -15,6 +15,7 @@ from fibrewatch_collector.evidence.replay import Replay
 from fibrewatch_collector.inventory import Inventory, Site
 from fibrewatch_collector.report import figures
 from fibrewatch_collector.report.model import Report
+from fibrewatch_collector.sla import wifi_keeper
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Bin
 
@@ -67,6 +68,7 @@ def judge(bench: minutes.Bench, replay: Replay, views: Iterable[View]) -> Iterat
 
 def report(replay: Replay, inventory: Inventory, site: Site, period: Period, now: datetime) -> Report:
     """All figures."""
+    wifi_keeper.judge_site(replay, inventory, site.key, now.timestamp())
     return figures.report(replay, inventory, site, period, now)
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from fibrewatch.errors import WireError
 from fibrewatch.measurement import UNDATED, AnyMeasurement
 from fibrewatch.wire import AgentId, decode_measurement
-from fibrewatch_collector.inventory import Inventory
+from fibrewatch_collector.inventory import Inventory, SiteKey
 from fibrewatch_collector.sla import wifi
 from fibrewatch_collector.sla.wifi import LINK, MINUTE_S, ONBOARDING, Link, Onboarded
 from fibrewatch_collector.store import Filter, FloorMinute, Store
@@ -71,6 +71,17 @@ def judge_all(work: Work, store: Store, inventory: Inventory) -> list[FloorMinut
     return found
 
 
+def judge_site(store: Store, inventory: Inventory, site: SiteKey, now: float) -> None:
+    """Judges all that a store holds of a site, and keeps it there."""
+    backlog = Backlog(lambda: inventory)
+    for agent in inventory.agents:
+        if agent[:2] == site:
+            for probe in (LINK, ONBOARDING):
+                for run in _runs(store, agent, probe, None, None):
+                    backlog.mark(agent, run)
+    store.save_floors(judge_all(backlog.take(now), store, inventory))
+
+
 def _judged(store: Store, agent: AgentId, minutes: list[int], limits: wifi.Limits) -> Mapping[int, wifi.State]:
     """Minutes of one day, in order."""
     begin, end = minutes[0], minutes[-1] + MINUTE_S
@@ -91,7 +102,7 @@ def _onboardings(runs: Iterable[AnyMeasurement], limits: wifi.Limits) -> Mapping
     return {test: sorted(each) for test, each in found.items()}
 
 
-def _runs(store: Store, agent: AgentId, probe: str, begin: float, end: float) -> Iterator[AnyMeasurement]:
+def _runs(store: Store, agent: AgentId, probe: str, begin: float | None, end: float | None) -> Iterator[AnyMeasurement]:
     """begin ≤ started_at < end."""
     where, after = Filter(*agent, probe=probe, begin=begin, end=end), 0
     while rows := store.measurements(where, after, _PAGE):
