@@ -49,6 +49,7 @@ def test_a_pack_over_the_api_verifies_without_the_collector(collector: Collector
     (tmp_path / "evidence.key").chmod(0o644)
     status, body = collector.get(ASKED)
     assert (status, b"chmod 600" in body) == (409, True)
+    _accept(collector, here)
     collector.end()
     assert [each.name for each in tmp_path.glob("evidence-*")] == []
     pack = here / "evidence-paris-cargo-2026-10-25-to-2026-10-25.tar"
@@ -56,3 +57,28 @@ def test_a_pack_over_the_api_verifies_without_the_collector(collector: Collector
     checked = fibrewatch("verify", pack.name, "--key", fingerprint, folder=here)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert [each.name for each in verifying.verify(pack, fingerprint)][-2:] == ["figures", "pages"]
+
+
+def _accept(collector: CollectorProcess, folder: Path) -> None:
+    """By its tests, over the API; the paper can be had again."""
+    where = ["--api", f"http://127.0.0.1:{collector.http}"]
+    place, tests = ["--site", "paris/soma", "--who", "Ann"], ["--from", "2026-10-25T00:30Z", "--to"]
+    (folder.parent / "evidence.key").chmod(0o600)
+    for state in ("planned", "wired"):
+        step = ["rollout", "set", *where, *place, "--state", state, "--on", "2026-10-20"]
+        assert fibrewatch(*step, folder=folder).returncode == 0
+    refused = fibrewatch("rollout", "set", *where, *place, "--state", "accepted", folder=folder)
+    assert (refused.returncode, "rollout accept" in refused.stderr) == (2, True)
+    broken = fibrewatch("rollout", "accept", *where, *place, *tests, "2026-10-25T02:00Z", folder=folder)
+    assert (broken.returncode, "HTTP status 409: not all tests passed: loss (fibre) fail" in broken.stderr) == (2, True)
+    done = fibrewatch("rollout", "accept", *where, *place, *tests, "2026-10-25T00:50Z", folder=folder)
+    assert (done.returncode, "paris/soma: accepted on " in done.stdout) == (0, True), done.stderr
+    number = done.stdout.split()[-1]
+    assert collector.get(f"/api/v1/rollout/{int(number) - 1}/certificate")[0] == 404
+    page = collector.get("/sites/paris/soma/certificate?lang=fr")[1].decode()
+    assert "Procès-verbal de réception" in page
+    paper = ["rollout", "certificate", number, *where, "--output", "paper"]
+    assert fibrewatch(*paper, folder=folder).returncode == 0
+    assert (folder / "paper").read_bytes().startswith(b"%PDF-")
+    assert fibrewatch(*paper, "--format", "json", folder=folder).returncode == 0
+    assert "; signed by SHA256:" in fibrewatch("verify", "paper", folder=folder).stdout

@@ -51,9 +51,15 @@ objective = [
 [[sla]]
 id = "secret"
 contract = "what another site pays"
+[[sla]]
+id = "easy"
+objective = [
+  { id = "rtt", kind = "percentile", metric = "ping.rtt", quantile = 0.95, limit = "20 ms" },
+  { id = "loss", kind = "loss", metric = "ping", asked = 0.05 },
+]
 """
     for name in SITES:
-        sla = "gold" if name == "cargo" else "secret"
+        sla = {"cargo": "gold", "soma": "easy"}.get(name, "secret")
         text += (
             f'[[site]]\nterritory = "paris"\nid = "{name}"\nname = "Site {name}"\ncity = "Paris"\nlatitude = 48.9\n'
             f'longitude = 2.4\ntime_zone = "{ZONE}"\n'

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from fibrewatch_collector.evidence import EvidenceError
+from fibrewatch_collector.ledger import certificates
+from fibrewatch_collector.ledger.certificates import Certificate, Sealed
 
 CONTEXT = b"fibrewatch evidence pack, format 1\n"
 """Stands before what is signed, so that no signature made for something else ever fits."""
@@ -99,6 +102,46 @@ def wanted(text: str) -> str:
         raise EvidenceError(f"{text[:200]}: neither a fingerprint SHA256:… nor a file ({e.strerror})") from e
     except EvidenceError as e:
         raise EvidenceError(f"{text[:200]}: {e}") from e
+
+
+CERTIFICATE = b"fibrewatch acceptance certificate, format 1\n"
+
+
+def sealer(path: Path) -> Callable[[Certificate], Sealed]:
+    """Seals certificates with the key of a file.
+
+    Raises:
+        EvidenceError: It can't be used.
+    """
+    key = read(path)
+    public = key.public_key()
+
+    def seal(certificate: Certificate) -> Sealed:
+        signature = key.sign(CERTIFICATE + certificates.encode(certificate)).hex()
+        return certificates.seal(
+            certificate, key=fingerprint(public), public=public_pem(public).decode(), signature=signature
+        )
+
+    return seal
+
+
+def broken(sealed: Sealed, wanted_: str | None) -> str | None:
+    """What is wrong with a certificate; None: nothing. Without a signature only its hash is told."""
+    text = sealed.text.encode()
+    if hashlib.sha256(text).hexdigest() != sealed.sha256:
+        return "its text is not what was hashed"
+    if not sealed.signature:
+        return None if wanted_ is None else "it is not signed"
+    try:
+        public = read_public(sealed.public.encode())
+        public.verify(bytes.fromhex(sealed.signature), CERTIFICATE + text)
+    except (EvidenceError, InvalidSignature, ValueError):
+        return "its text is not what was signed"
+    if sealed.key != fingerprint(public):
+        return f"it names another key than the one that signed it, {fingerprint(public)}"
+    if wanted_ is not None and wanted_ != sealed.key:
+        return f"it is signed with another key: {sealed.key}, not {wanted_}"
+    return None
 
 
 def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:

@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from fibrewatch_collector.inventory import Inventory
-from fibrewatch_collector.ledger import maintenance, places, rollout
+from fibrewatch_collector.ledger import LedgerError, maintenance, places, rollout
+from fibrewatch_collector.ledger.certificates import Sealed
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.ledger.rollout import Step
 from fibrewatch_collector.store import Record, Store
@@ -50,8 +53,21 @@ def take_step(store: Store, inventory: Inventory, wish: rollout.Wish, now: float
     Raises:
         LedgerError: It can't be: out of order, say.
     """
+    if wish.state == "accepted":
+        raise LedgerError(
+            "conflict", "state: accepted needs tests: fibrewatch rollout accept, or POST …/rollout/accept"
+        )
+    return record_step(store, inventory, wish, now, None)
+
+
+def record_step(store: Store, inventory: Inventory, wish: rollout.Wish, now: float, certificate: Sealed | None) -> Step:
+    """Records any state, an acceptance with its certificate, and returns it.
+
+    Raises:
+        LedgerError: It can't be: out of order, say.
+    """
     site = places.find_site(inventory, wish.territory, wish.site)
-    made = rollout.take(wish, site, steps(store, wish.territory), _moment(now))
+    made = replace(rollout.take(wish, site, steps(store, wish.territory), _moment(now)), certificate=certificate)
     number = store.append(Record(0, rollout.KIND, *site.key, now, rollout.encode(made)))
     return next(each for each in steps(store, wish.territory) if each.id == number)
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from fibrewatch.config import nearest
 from fibrewatch_collector.inventory import Site
 from fibrewatch_collector.ledger import LedgerError, moments
+from fibrewatch_collector.ledger.certificates import Sealed
 from fibrewatch_collector.ledger.maintenance import Line
 from fibrewatch_collector.report.model import Rollout, RolloutState
 from fibrewatch_collector.sla import periods
@@ -43,7 +44,11 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One state reached."""
+    """One state reached.
+
+    Attributes:
+        certificate: Of an acceptance.
+    """
 
     id: int = 0
     territory: str
@@ -54,6 +59,7 @@ class Step(Struct, frozen=True, kw_only=True):
     who: str
     note: str
     recorded_at: datetime
+    certificate: Sealed | None = None
 
 
 def take(wish: Wish, site: Site, before: Iterable[Step], now: datetime) -> Step:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from fibrewatch.errors import FibrewatchError
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import SpoolState
-from fibrewatch_collector.ledger import maintenance, rollout
+from fibrewatch_collector.ledger import certificates, maintenance, rollout
 
 TIMEOUT_S = 10.0
 REPORT_TIMEOUT_S = 130.0
@@ -179,8 +179,16 @@ class Api:
         """Records a state reached."""
         return await self._post("/api/v1/rollout", wish, rollout.Step)
 
-    async def _post(self, path: str, wish: Struct, kind: type[T]) -> T:
-        timeout, headers = aiohttp.ClientTimeout(total=TIMEOUT_S), {"Content-Type": "application/json"}
+    async def accept(self, wish: certificates.Wish) -> rollout.Step:
+        """Has tests evaluated and a place accepted."""
+        return await self._post("/api/v1/rollout/accept", wish, rollout.Step, REPORT_TIMEOUT_S)
+
+    async def certificate(self, number: int, words: Mapping[str, str]) -> bytes:
+        """A certificate in the format that was asked for."""
+        return await self._get(f"/api/v1/rollout/{number}/certificate?{urlencode(words)}", REPORT_TIMEOUT_S)
+
+    async def _post(self, path: str, wish: Struct, kind: type[T], timeout_s: float = TIMEOUT_S) -> T:
+        timeout, headers = aiohttp.ClientTimeout(total=timeout_s), {"Content-Type": "application/json"}
         try:
             async with self._session.post(
                 f"{self.url}{path}", data=msgspec.json.encode(wish), headers=headers, timeout=timeout

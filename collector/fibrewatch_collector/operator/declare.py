@@ -1,15 +1,17 @@
 """`fibrewatch maintenance` and `fibrewatch rollout`: what people declare, through a collector's API."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from fibrewatch_collector.ledger import maintenance, rollout
+from fibrewatch_collector.ledger import certificates, maintenance, rollout
 from fibrewatch_collector.operator.api import Api, Declared
 
 T = TypeVar("T")
@@ -72,6 +74,34 @@ def step(url: str, wish: rollout.Wish) -> int:
     return 0
 
 
+def accept(url: str, wish: certificates.Wish) -> int:
+    """Has a place accepted by its tests, and says under which number the certificate is kept; returns the exit status.
+
+    Raises:
+        ApiError: The collector does not answer, or refuses: a test did not pass, say.
+    """
+    made = _ask(url, lambda api: api.accept(wish))
+    floor = f" floor {made.floor}" if made.floor else ""
+    how = " with reservations" if wish.reservations else ""
+    print(f"{made.territory}/{made.site}{floor}: accepted{how} on {made.on}; certificate {made.id}")
+    return 0
+
+
+def certificate(url: str, number: int, words: Mapping[str, str], out: Path | None) -> int:
+    """Fetches a certificate; returns the exit status.
+
+    Raises:
+        ApiError: The collector does not answer, or there is none.
+    """
+    body = _ask(url, lambda api: api.certificate(number, words))
+    if out is not None:
+        out.write_bytes(body)
+    else:
+        sys.stdout.buffer.write(body)
+        sys.stdout.buffer.flush()
+    return 0
+
+
 def show_rollout(url: str, place: Place | None) -> int:
     """Prints how far sites and floors have come, and how they got there; returns the exit status.
 
@@ -115,10 +145,12 @@ def _declarations_table(found: Iterable[Declared]) -> Table:
 
 
 def _rollout_table(found: Iterable[rollout.Step]) -> Table:
-    table = Table("site", "floor", "state", "since", "who", "note", "recorded", box=None)
+    table = Table("site", "floor", "state", "since", "who", "note", "recorded", "certificate", box=None)
     for each in sorted(found, key=lambda each: (each.territory, each.site, each.floor or "", each.id)):
         where = f"{each.territory}/{each.site}"
-        table.add_row(where, each.floor or "-", each.state, str(each.on), each.who, each.note, _shown(each.recorded_at))
+        kept = str(each.id) if each.certificate else "-"
+        said = (each.floor or "-", each.state, str(each.on), each.who, each.note, _shown(each.recorded_at))
+        table.add_row(where, *said, kept)
     return table
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from pathlib import Path
 
 from fibrewatch.wire import ID_PATTERN
 
@@ -34,16 +35,31 @@ def add_maintenance(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rollout(parser: argparse.ArgumentParser) -> None:
-    """Its commands: set, list."""
+    """Its commands: set, accept, certificate, list."""
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     step = _command(commands, "set", f"record the next state: {', '.join(STATES)}; the SLA counts from live on")
     step.add_argument("--site", type=site, required=True, metavar="TERRITORY/SITE")
     step.add_argument("--floor", type=identifier, help="of it; without: the site as a whole")
-    step.add_argument("--state", required=True, choices=STATES)
+    step.add_argument("--state", required=True, choices=STATES, help="accepted: by `rollout accept`")
     step.add_argument("--on", metavar="DAY", help='such as "2026-10-25"; without: today')
     step.add_argument("--who", required=True)
     step.add_argument("--note", default="")
     step.set_defaults(run=_step)
+    accept = _command(commands, "accept", "record that a place is accepted, by the tests of a stretch; a certificate")
+    accept.add_argument("--site", type=site, required=True, metavar="TERRITORY/SITE")
+    accept.add_argument("--floor", type=identifier, help="of it; without: the site as a whole")
+    accept.add_argument("--from", dest="begin", required=True, metavar="TIME", help='such as "2026-10-25 02:30"')
+    accept.add_argument("--to", dest="end", required=True, metavar="TIME", help="by the site's clock, or with offset")
+    accept.add_argument("--who", required=True)
+    accept.add_argument("--on", metavar="DAY", help="the day of acceptance; without: today")
+    accept.add_argument("--reservations", metavar="WHY", help="accept though not all tests passed; it is printed")
+    accept.set_defaults(run=_accept)
+    paper = _command(commands, "certificate", "fetch a certificate of acceptance")
+    paper.add_argument("id", type=number, help="as `rollout list` shows it")
+    paper.add_argument("--format", default="pdf", choices=("pdf", "html", "json"), help="pdf is the default")
+    paper.add_argument("--lang", default="en", choices=("en", "fr"))
+    paper.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
+    paper.set_defaults(run=_certificate)
     shown = _command(commands, "list", "how far sites and floors have come, and when")
     shown.add_argument("--site", type=place, metavar="TERRITORY[/SITE]")
     shown.set_defaults(run=_show_rollout)
@@ -102,6 +118,31 @@ def _step(arguments: argparse.Namespace) -> int:
         note=arguments.note,
     )
     return declare.step(arguments.api, wish)
+
+
+def _accept(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.ledger import certificates
+    from fibrewatch_collector.operator import declare
+
+    where = declare.Place(arguments.site)
+    wish = certificates.Wish(
+        territory=where.territory,
+        site=where.site or "",
+        floor=arguments.floor,
+        begin=arguments.begin,
+        end=arguments.end,
+        who=arguments.who,
+        on=arguments.on,
+        reservations=arguments.reservations,
+    )
+    return declare.accept(arguments.api, wish)
+
+
+def _certificate(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator import declare
+
+    words = {"format": arguments.format, "lang": arguments.lang}
+    return declare.certificate(arguments.api, arguments.id, words, arguments.output)
 
 
 def _show_rollout(arguments: argparse.Namespace) -> int:

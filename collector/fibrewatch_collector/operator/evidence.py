@@ -9,9 +9,10 @@ from pathlib import Path
 
 import aiohttp
 
-from fibrewatch_collector.evidence import PackError, keys, request, verifying
+from fibrewatch_collector.evidence import EvidenceError, PackError, keys, request, verifying
 from fibrewatch_collector.evidence.contents import Manifest
 from fibrewatch_collector.inventory import Inventory
+from fibrewatch_collector.ledger import certificates
 from fibrewatch_collector.operator.api import Api
 
 
@@ -79,12 +80,34 @@ def verify(pack: Path, key: str | None) -> int:
         EvidenceError: Pack or key can't be read.
     """
     wanted = keys.wanted(key) if key is not None else None
+    if _is_certificate(pack):
+        return _verify_certificate(pack, wanted)
     try:
         for step in verifying.verify(pack, wanted):
             print(f"{step.name:<13} ok    {step.said}", flush=True)
     except PackError as e:
         print(f"{e.step:<13} FAIL  {e.problem}", flush=True)
         return 1
+    return 0
+
+
+def _is_certificate(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(1) == b"{"
+    except OSError as e:
+        raise EvidenceError(f"{path}: {e.strerror}") from e
+
+
+def _verify_certificate(path: Path, wanted: str | None) -> int:
+    """A certificate of acceptance as JSON: its hash, and its signature where it has one."""
+    sealed = certificates.decode(path.read_bytes())
+    if (problem := keys.broken(sealed, wanted)) is not None:
+        print(f"{'certificate':<13} FAIL  {problem}")
+        return 1
+    made = sealed.certificate
+    signed = f"signed by {sealed.key}" if sealed.key else "not signed: only its hash fits"
+    print(f"{'certificate':<13} ok    {made.territory}/{made.site}, accepted on {made.on} by {made.who}; {signed}")
     return 0
 
 

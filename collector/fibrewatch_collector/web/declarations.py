@@ -1,7 +1,7 @@
 """The API of what people declare: maintenance and rollout. Small on purpose: each handler parses, asks, answers."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,10 +9,12 @@ from aiohttp import web
 from msgspec import Struct
 
 from fibrewatch.config import nearest
+from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
-from fibrewatch_collector.ledger import LedgerError, books, maintenance, rollout
+from fibrewatch_collector.ledger import LedgerError, books, certificates, maintenance, rollout
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.ledger.rollout import Step
+from fibrewatch_collector.report import acceptance
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web.query import QueryError
 from fibrewatch_collector.writer import Doing
@@ -45,8 +47,8 @@ class Steps(Struct, frozen=True, kw_only=True):
 class Declaring:
     """Handlers; `read` and `write` run what blocks."""
 
-    def __init__(self, hub: Hub, store: Store, read: Doing, write: Doing) -> None:
-        self._hub, self._store, self._read, self._write = hub, store, read, write
+    def __init__(self, hub: Hub, store: Store, read: Doing, write: Doing, config: Config) -> None:
+        self._hub, self._store, self._read, self._write, self._config = hub, store, read, write, config
 
     def routes(self) -> Iterator[web.RouteDef]:
         """What the server adds."""
@@ -55,6 +57,9 @@ class Declaring:
         yield web.post("/api/v1/maintenance/{id:[0-9]{1,15}}/cancel", self.cancel)
         yield web.get("/api/v1/rollout", self.rollout)
         yield web.post("/api/v1/rollout", self.step)
+        yield web.post("/api/v1/rollout/accept", self.accept)
+        yield web.get("/api/v1/rollout/{id:[0-9]{1,15}}/certificate", self.certificate)
+        yield web.get("/sites/{territory}/{site}/certificate", self.newest_certificate)
 
     async def maintenance(self, request: web.Request) -> web.Response:
         territory, site = _place(request)
@@ -79,6 +84,47 @@ class Declaring:
         wish = await body(request, rollout.Wish)
         inventory, now = self._hub.inventory, self._hub.now()
         return answer(await self._write(lambda: books.take_step(self._store, inventory, wish, now)), 201)
+
+    async def accept(self, request: web.Request) -> web.Response:
+        wish = await body(request, certificates.Wish)
+        inventory, now, key = self._hub.inventory, self._hub.now(), self._config.evidence.key
+
+        def evaluate() -> certificates.Sealed:
+            return acceptance.evaluate(self._store, inventory, wish, now, acceptance.sealer(key))
+
+        sealed = await self._read(evaluate)
+        step = await self._write(lambda: acceptance.accept(self._store, inventory, wish, sealed, now))
+        return answer(step, 201)
+
+    async def certificate(self, request: web.Request) -> web.Response:
+        number = int(request.match_info["id"])
+        return await self._certificate(request, {"format": "json"}, lambda: acceptance.of_step(self._store, number))
+
+    async def newest_certificate(self, request: web.Request) -> web.Response:
+        """Of a floor, or of the site as a whole."""
+        place = tuple(request.match_info[name] for name in ("territory", "site"))
+        floor = request.query.get("floor")
+
+        def found() -> certificates.Sealed:
+            steps = books.steps(self._store, place[0])
+            mine = [e for e in steps if e.certificate and (e.territory, e.site, e.floor) == (*place, floor)]
+            return acceptance.of_step(self._store, mine[-1].id if mine else 0)
+
+        return await self._certificate(request, {"format": "html"}, found)
+
+    async def _certificate(
+        self, request: web.Request, usual: dict[str, str], found: Callable[[], certificates.Sealed]
+    ) -> web.Response:
+        from fibrewatch_collector.report.page import certificate
+
+        manner = certificate.manner(usual | {k: v for k, v in request.query.items() if k != "floor"})
+        raw = await self._read(lambda: certificate.write(found(), manner))
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+        }
+        charset = None if manner.format == "pdf" else "utf-8"
+        return web.Response(body=raw, content_type=manner.content_type, charset=charset, headers=headers)
 
 
 def _view(found: Declaration) -> DeclarationView:

@@ -49,7 +49,7 @@ class Server:
     def __init__(self, hub: Hub, store: Store, write: Doing, config: Config) -> None:
         """`write` has something done where nobody else writes to the store meanwhile."""
         self._hub, self._store = hub, store
-        self._declaring = Declaring(hub, store, self._read, write)
+        self._declaring = Declaring(hub, store, self._read_report, write, config)
         self._packs = Packs(hub, config, hub.now)
         self._reporter = ThreadPoolExecutor(1, "http-report")
         self._readers = ThreadPoolExecutor(READERS, "http-read")
@@ -154,6 +154,10 @@ class Server:
                 return await loop.run_in_executor(pool or self._readers, work)
         except TimeoutError as e:
             raise StoreError(f"the store did not answer within {timeout_s:g} s") from e
+
+    async def _read_report(self, work: Callable[[], T]) -> T:
+        """What may take as long as a report does."""
+        return await self._read(work, self._reporter, REPORT_TIMEOUT_S)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """Family by family, so that other work gets its turn and no second copy of it all is made."""

@@ -23,7 +23,7 @@ def html(answer: Report | Fleet | Balance, language: Language, audience: Audienc
     if isinstance(answer, Fleet):
         return _fleet(answer, language, audience)
     words = Words(language, answer.period.time_zone)
-    return _page(f"{audience}.html", words, shown=Shown(answer, words))
+    return page(f"{audience}.html", words, shown=Shown(answer, words))
 
 
 @cache
@@ -38,7 +38,8 @@ def environment() -> Environment:
     )
 
 
-def _page(template: str, words: Words, **values: object) -> str:
+def page(template: str, words: Words, **values: object) -> str:
+    """A template in a language."""
     css, _, _ = environment().loader.get_source(environment(), "style.css")  # type: ignore[union-attr]
     shared = {"words": words, "t": words.text, "n": words.count, "css": Markup(css), "version": __version__}  # noqa: S704
     return environment().get_template(template).render(**shared, **values)
@@ -49,7 +50,7 @@ def _fleet(fleet: Fleet, language: Language, audience: Audience) -> str:
     shown = [Shown(report, Words(language, report.period.time_zone)) for report in ranked(fleet)]
     failed = sum(each.verdict == "fail" for each in shown)
     names = [report.site.territory_name for report in fleet.sites[:1]]
-    return _page(
+    return page(
         "fleet.html",
         Words(language, zone),
         fleet=fleet,
@@ -79,7 +80,7 @@ def _balance(balance: Balance, language: Language) -> str:
         cities.setdefault(_city(each), []).append(each)
     plot = months(words, "months", balance.year, cities) if cities else None
     years = {city: _year(found) for city, found in cities.items()}
-    return _page("balance.html", words, balance=balance, cities=cities, years=years, plot=plot, share=share)
+    return page("balance.html", words, balance=balance, cities=cities, years=years, plot=plot, share=share)
 
 
 def _city(month: CityMonth) -> str:
