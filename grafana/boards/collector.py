@@ -53,7 +53,7 @@ def _ingest() -> object:
 
 
 def _refused() -> object:
-    nothing = f"sum(rate({OWN}_received_total[$__rate_interval])) * 0"
+    nothing = 'label_replace(vector(0), "reason", "nothing", "", "")'
     queries = [
         Query(
             f"sum by (reason) (rate({OWN}_{name}_total[$__rate_interval])) or on () {nothing}",

@@ -51,9 +51,9 @@ def variables(chosen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
                 yield f"{uid}: ${each['name']}", replaced(found[1], filled(board, chosen)), found[2]
 
 
-def filled(board: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, str]:
+def filled(board: Mapping[str, Any], chosen: Mapping[str, str], rate_interval: str = "5m") -> dict[str, str]:
     """Values of a dashboard's variables: all where it may be all, else the chosen one."""
-    times = {"__rate_interval": "1m", "__interval": "20s", "__range": "6h"}
+    times = {"__rate_interval": rate_interval, "__interval": "20s", "__range": "6h"}
     own = {
         each["name"]: each.get("allValue") if each.get("includeAll") else chosen.get(each["name"], "")
         for each in board["templating"]["list"]

@@ -49,7 +49,24 @@ def _measured(name: str, metric: Metric, hint: Any, rng: Random) -> Any:
         return True
     if name in ("sent", "received"):
         return 60
-    return usual if float in kinds else round(usual)
+    value = usual if float in kinds else round(usual)
+    low, high = _bounds(hint)
+    return type(value)(min(max(value, low), high))
+
+
+def _bounds(hint: Any) -> tuple[float, float]:
+    """What an annotation lets a number be."""
+    low, high = float("-inf"), float("inf")
+    for each in get_args(hint):
+        if isinstance(each, msgspec.Meta):
+            low, high = (
+                max(low, each.ge if each.ge is not None else low),
+                min(high, each.le if each.le is not None else high),
+            )
+        elif get_origin(each) is not None:
+            inner = _bounds(each)
+            low, high = max(low, inner[0]), min(high, inner[1])
+    return low, high
 
 
 def _kinds(hint: Any) -> set[Any]:

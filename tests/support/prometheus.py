@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -37,7 +39,21 @@ class Prometheus:
             argv = [binary, *options, f"--web.listen-address=127.0.0.1:{self.port}"]
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
         wait_for_port(self.port, timeout_s=60)
+        self._wait_until_ready()
         return self
+
+    def _wait_until_ready(self) -> None:
+        """It listens before it has read its data, and answers 503 until then."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=20).close()
+            except urllib.error.HTTPError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
