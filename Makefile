@@ -62,3 +62,6 @@ golden:
 	@.venv/bin/python -m fibrewatch_agent.responder.openapi > docs/responder.openapi.json
 	@.venv/bin/python -m fibrewatch_collector.metrics_page > docs/metrics.md
 	@.venv/bin/python -m grafana
+	@.venv/bin/fibrewatch rules --engine prometheus --out grafana/rules/prometheus >/dev/null
+	@.venv/bin/fibrewatch rules --engine grafana --out grafana/rules/grafana >/dev/null
+	@mv grafana/rules/grafana/fibrewatch-alerts.yaml grafana/provisioning/alerting/

@@ -73,10 +73,14 @@ def _provisioning(folder: Path, dashboards: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _dollars(content: Any) -> Iterator[str]:
-    """Grafana replaces $NAME in each value: what is not meant so must be written $$."""
+    """Grafana replaces $NAME in each value: what is not meant so must be written $$.
+
+    Not in a rule's annotations and queries, which it takes as they are (rules_types.go: `Annotations.Raw`, `Model.Raw`).
+    """
     if isinstance(content, dict):
-        for each in content.values():
-            yield from _dollars(each)
+        for name, each in content.items():
+            if name not in ("annotations", "model"):
+                yield from _dollars(each)
     elif isinstance(content, list):
         for each in content:
             yield from _dollars(each)

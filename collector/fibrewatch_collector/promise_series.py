@@ -36,7 +36,10 @@ class PromiseFamilies:
         )
         self._bad = Family(f"{PREFIX}_bad_events_total", "counter", "Those of them that were lost.", _OBJECTIVE)
         self._risk = Family(
-            f"{PREFIX}_at_risk", "gauge", "1 when 3 of the last 5 valid tests missed an objective.", _OBJECTIVE
+            f"{PREFIX}_at_risk",
+            "gauge",
+            "1 when 3 of the last 5 valid tests missed an objective; `peer` is the far site of a pair.",
+            (*_OBJECTIVE, "kind", "peer"),
         )
         self._tests = Family(
             f"{PREFIX}_recent_tests",
@@ -73,7 +76,7 @@ class PromiseFamilies:
 
     def set_tests(self, tests: Mapping[Key, Lately]) -> None:
         """Of objectives that rare tests show."""
-        self._risk.replace({_labels(key): each.at_risk for key, each in tests.items()})
+        self._risk.replace({_labels(key, kind=each.kind, peer=each.peer): each.at_risk for key, each in tests.items()})
         self._tests.replace(
             {
                 _labels(key, outcome=outcome): getattr(each, outcome)

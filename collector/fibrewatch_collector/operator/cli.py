@@ -52,6 +52,7 @@ def parser() -> Parser:
         ("evidence", evidence_cli.add_evidence, "all that a report rests on, signed, in one archive"),
         ("verify", evidence_cli.add_verify, "check such an archive and recompute its figures; needs no collector"),
         ("evidence-key", evidence_cli.add_key, "make the key that signs such archives, or show it"),
+        ("rules", _add_rules, "recording and alert rules, for Grafana's engine or Prometheus'"),
         ("check-config", _add_check, "check a collector's files"),
     ):
         add_options(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
@@ -119,13 +120,22 @@ def _add_mesh(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_mesh)
 
 
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", choices=("grafana", "prometheus"), required=True, help="who evaluates alerts")
+    _add_files(parser, required=False)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write the engine's files instead of printing alerts")
+    parser.add_argument("--grafana", default="http://localhost:3000", metavar="URL", help="where dashboards are")
+    parser.add_argument("--runbooks", default="docs/runbooks", metavar="URL", help="where docs/runbooks can be read")
+    parser.set_defaults(run=_rules)
+
+
 def _add_check(parser: argparse.ArgumentParser) -> None:
     _add_files(parser)
     parser.set_defaults(run=_check)
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group(required=True)
+def _add_files(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--config", type=Path, metavar="FILE", help="a collector.toml, and the sites.toml it names")
     which.add_argument("--sites", type=Path, metavar="FILE", help="a sites.toml")
 
@@ -198,6 +208,16 @@ def _mesh(arguments: argparse.Namespace) -> int:
     if arguments.agent is not None:
         return mesh.show_agent(inventory, arguments.agent)
     return mesh.show(inventory) if arguments.out is None else mesh.write(inventory, arguments.out)
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.alerting.links import Links
+    from fibrewatch_collector.operator import rules
+
+    links = Links(grafana=arguments.grafana.rstrip("/"), runbooks=arguments.runbooks.rstrip("/"))
+    sites = arguments.sites or (load_config(arguments.config).sites if arguments.config else None)
+    known = load_inventory(sites) if sites is not None else None
+    return rules.write(known, arguments.engine, links, arguments.out, str(sites))
 
 
 def _check(arguments: argparse.Namespace) -> int:

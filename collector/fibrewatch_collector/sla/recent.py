@@ -47,6 +47,8 @@ class Lately(NamedTuple):
     missed: int
     targets: int
     at_risk: bool
+    kind: str
+    peer: str
 
 
 Key = tuple[str, str, str, str]
@@ -140,15 +142,16 @@ class Recent:
             for each in watched:
                 oldest = now - _oldest(_probe(each.objective))
                 if known := [test for test in self._tests.get(each.key, ()) if test.start >= oldest]:
-                    found[each.key] = _judged(known)
+                    found[each.key] = _judged(known, each.objective)
         return found
 
 
-def _judged(tests: list[_Run]) -> Lately:
+def _judged(tests: list[_Run], objective: Objective) -> Lately:
     missed = [test.target for test in tests if not test.met]
     targets, tried = len(set(missed)), len({test.target for test in tests})
     confirmed = targets >= TARGETS or (tried == 1 and len(missed) == TESTS)
-    return Lately(len(tests) - len(missed), len(missed), targets, len(missed) >= MISSES and confirmed)
+    at_risk = len(missed) >= MISSES and confirmed
+    return Lately(len(tests) - len(missed), len(missed), targets, at_risk, objective.kind, objective.peer or "")
 
 
 def _watched(inventory: Inventory) -> Iterator[_Watched]:

@@ -1,0 +1,1 @@
+"""Recording and alert rules from one source: for Prometheus, and for Grafana's own engine."""

@@ -1,0 +1,325 @@
+"""Every alert, once. The collector decides what is wrong and whose fault it is; rules only ask it."""
+
+from collections.abc import Iterable, Iterator
+
+from fibrewatch_collector.alerting import expressions as promql
+from fibrewatch_collector.alerting.expressions import BOX, OBJECTIVE, SITE, UPLINK
+from fibrewatch_collector.alerting.model import Alert, Recording, Value
+from fibrewatch_collector.sla import burn
+from fibrewatch_collector.sla.burn import Burn
+
+JOB = "fibrewatch"
+"""What Prometheus calls its scrape of collectors."""
+FLEET, SITE_PAGE, WIFI, SLA, HEALTH, COLLECTOR, MESH = (
+    f"fibrewatch-{name}" for name in ("fleet", "site", "wifi", "sla", "health", "collector", "mesh")
+)
+"""Uids of dashboards."""
+DAY_S = 86400
+CERTIFICATE_S = 14 * DAY_S
+SPOOL = 500
+"""Measurements: some 80 minutes of six windows a minute, and of what else a box does."""
+_SINCE = Value(name="since", metric="fibrewatch_site_state_since_timestamp_seconds", keys=SITE, format="time")
+_CAUSE = Value(name="cause", metric="fibrewatch_site_cause_code", keys=SITE, format="cause")
+_BUDGET = "fibrewatch_uplink_objective_budget_ratio"
+
+
+def alerts(burns: Iterable[Burn] = burn.DEFAULTS) -> list[Alert]:
+    """All of them, the most urgent first."""
+    burns = list(burns)
+    return [*_sites(), *_servers(), *_boxes(), *_promises(), *_burning(burns)]
+
+
+def recordings(burns: Iterable[Burn] = burn.DEFAULTS) -> list[Recording]:
+    """What alerts are made of, and is too dear to be made for each."""
+    return [Recording(name=_loss(length), expr=_loss_ratio(burn.text(length))) for length in burn.windows(burns)]
+
+
+def _sites() -> Iterator[Alert]:
+    yield Alert(
+        id="site-down",
+        expr=promql.of_every_site("fibrewatch_site_down"),
+        instances=promql.SITES,
+        above=0.5,
+        severity="page",
+        summary="{name} is down ({territory}/{site})",
+        text="{name}, {city}: no line carries packets, or nothing is heard of its boxes, since [since].",
+        fault="[cause]",
+        companies="{companies}",
+        values=(_SINCE, _CAUSE),
+        dashboard=SITE_PAGE,
+        variables=SITE,
+    )
+    yield Alert(
+        id="uplink-down",
+        expr=promql.of_every_uplink("fibrewatch_uplink_down"),
+        instances=promql.UPLINKS,
+        above=0.5,
+        severity="page",
+        summary="{name}: the {kind} uplink {uplink} is cut ({territory}/{site})",
+        text="{name}: {uplink} of {operator} carries nothing since [since]; another uplink carries on.",
+        fault="[cause]",
+        companies="{companies}",
+        values=(
+            Value(name="since", metric="fibrewatch_uplink_down_since_timestamp_seconds", keys=UPLINK, format="time"),
+            _CAUSE,
+        ),
+        dashboard=SITE_PAGE,
+        variables=SITE,
+    )
+    yield Alert(
+        id="site-degraded",
+        expr=promql.of_every_site("fibrewatch_site_degraded"),
+        instances=promql.SITES,
+        above=0.5,
+        hold_s=300,
+        summary="{name} is degraded ({territory}/{site})",
+        text="{name}, {city}: it works, but not as it should, since [since].",
+        fault="[cause]",
+        companies="{companies}",
+        values=(_SINCE, _CAUSE),
+        dashboard=SITE_PAGE,
+        variables=SITE,
+    )
+    asked = promql.by(SITE, 'fibrewatch_uplink_objective_asked_ratio{kind="coverage"}')
+    floors = promql.held("fibrewatch_site_wifi_coverage_ratio", (*SITE, "floor"))
+    yield Alert(
+        id="wifi-coverage",
+        expr=f"({floors}) - on ({', '.join(SITE)}) group_left () "
+        f"(({asked}) or on ({', '.join(SITE)}) ({promql.by(SITE, promql.SITES)} * 0 + 0.95))",
+        below=0.0,
+        hold_s=900,
+        summary="{territory}/{site}, floor {floor}: Wi-Fi coverage is below what was promised",
+        text="Floor {floor} of {territory}/{site} has [coverage] of good Wi-Fi minutes.",
+        fault="the site's Wi-Fi, not the line",
+        values=(
+            Value(
+                name="coverage", metric="fibrewatch_site_wifi_coverage_ratio", keys=(*SITE, "floor"), format="percent"
+            ),
+        ),
+        dashboard=WIFI,
+        variables=SITE,
+        group="slow",
+        no_data="OK",
+    )
+
+
+def _servers() -> Iterator[Alert]:
+    """One alert each: the sites behind them are not accused."""
+    yield Alert(
+        id="responder-down",
+        expr=promql.held("fibrewatch_target_down", ("target",)),
+        above=0.5,
+        hold_s=20,
+        severity="page",
+        summary="The target {target} does not answer",
+        text="[missed] sites do not hear {target} since [since], while they hear others: it is the target, not a line.",
+        fault="whoever runs {target}",
+        values=(
+            Value(
+                name="since",
+                metric="fibrewatch_target_down_since_timestamp_seconds",
+                keys=("target",),
+                format="time",
+            ),
+            Value(name="missed", metric="fibrewatch_target_missed_sites", keys=("target",)),
+        ),
+        dashboard=FLEET,
+        no_data="OK",
+    )
+    yield Alert(
+        id="broker-down",
+        expr=f'min by (job, instance) (fibrewatch_collector_broker_up{{job="{JOB}"}}) or on () vector(1)',
+        below=0.5,
+        hold_s=30,
+        severity="page",
+        summary="The collector {instance} has no broker",
+        text="Nothing is heard of any box; boxes keep what they measure. All sites behind it are unknown, not down.",
+        fault="the broker, or the way to it: ours",
+        dashboard=COLLECTOR,
+    )
+    yield Alert(
+        id="collector-down",
+        expr=f'min by (job, instance) (up{{job="{JOB}"}}) or on () vector(0)',
+        below=0.5,
+        hold_s=30,
+        severity="page",
+        summary="The collector {instance} does not answer",
+        text="No site is judged meanwhile; alerts keep their state for ten minutes, boxes keep what they measure.",
+        fault="the collector: ours",
+        dashboard=COLLECTOR,
+        no_data="Alerting",
+    )
+    yield Alert(
+        id="store-down",
+        expr=f'min by (job, instance) (fibrewatch_collector_store_up{{job="{JOB}"}}) or on () vector(1)',
+        below=0.5,
+        hold_s=60,
+        severity="page",
+        summary="The collector {instance} can't store what it is sent",
+        text="Results wait in the boxes' spools; no site is judged meanwhile.",
+        fault="the collector's disk or database: ours",
+        dashboard=COLLECTOR,
+    )
+
+
+def _boxes() -> Iterator[Alert]:
+    where = "{territory}/{site}/{agent}"
+    yield Alert(
+        id="agent-dark",
+        expr=promql.of_every_box(promql.held("fibrewatch_agent_dark", BOX)),
+        instances=promql.BOXES,
+        above=0.5,
+        hold_s=300,
+        summary=f"The box {where} is silent, its site is not",
+        text=f"{where} has said nothing since [since]; other boxes or sites prove that the line works.",
+        fault="the box, its power or its cable",
+        values=(
+            Value(
+                name="since",
+                metric="fibrewatch_agent_last_result_timestamp_seconds",
+                keys=BOX,
+                format="time",
+            ),
+        ),
+        dashboard=HEALTH,
+        variables=BOX,
+    )
+    yield Alert(
+        id="clock-bad",
+        expr=promql.of_every_box(promql.held("fibrewatch_agent_clock_synchronised", BOX), "1"),
+        instances=promql.BOXES,
+        below=0.5,
+        hold_s=900,
+        summary=f"The clock of the box {where} is not synchronised",
+        text="Its one-way delays are invalid, and what it measures may be dated wrongly.",
+        fault="the box, or the time servers that it asks",
+        dashboard=HEALTH,
+        variables=BOX,
+    )
+    depth = "fibrewatch_agent_spool_depth"
+    yield Alert(
+        id="spool-growing",
+        expr=promql.of_every_box(
+            f"{promql.by(BOX, f'min_over_time({depth}[15m]) * (deriv({depth}[15m]) > bool 0)')} "
+            f"or {promql.by(BOX, f'fibrewatch_agent_spool_full * {SPOOL * 2}')}"
+        ),
+        instances=promql.BOXES,
+        above=SPOOL,
+        hold_s=300,
+        summary=f"The box {where} can't get its results away",
+        text="[depth] measurements wait in its spool, and they become more; a full spool drops the oldest.",
+        fault="the box's disk, or the way to the broker",
+        values=(Value(name="depth", metric=depth, keys=BOX),),
+        dashboard=HEALTH,
+        variables=BOX,
+    )
+    left = promql.held("fibrewatch_agent_certificate_until_timestamp_seconds", BOX)
+    yield Alert(
+        id="box-certificate-expiring",
+        expr=promql.of_every_box(f"({left}) - time()", str(365 * DAY_S)),
+        below=CERTIFICATE_S,
+        summary=f"The certificate of the box {where} is about to expire",
+        text="It expires in [value]; then the broker refuses the box.",
+        fault="ours: renewal did not happen",
+        dashboard=HEALTH,
+        variables=BOX,
+        group="slow",
+        runbook="certificate-expiring",
+    )
+    yield Alert(
+        id="certificate-expiring",
+        expr="min by (territory, site, target) (last_over_time(fibrewatch_tls_certificate_left_seconds[1h]))",
+        below=CERTIFICATE_S,
+        summary="The certificate of {target} is about to expire (seen from {territory}/{site})",
+        text="It expires in [value].",
+        fault="whoever runs {target}",
+        dashboard=SITE_PAGE,
+        variables=SITE,
+        group="slow",
+        no_data="OK",
+    )
+
+
+def _promises() -> Iterator[Alert]:
+    labels = (*OBJECTIVE, "kind", "peer")
+    missed = Value(name="missed", metric='fibrewatch_uplink_objective_recent_tests{outcome="missed"}', keys=OBJECTIVE)
+    yield Alert(
+        id="objective-missed",
+        expr=promql.held("fibrewatch_uplink_objective_at_risk", labels, '{kind!="readiness"}'),
+        above=0.5,
+        summary="{territory}/{site}, {uplink}: the objective {objective} is missed",
+        text="[missed] of the last 5 valid tests missed {objective} ({kind}), confirmed by a second target.",
+        fault="the line, as far as the box itself was well: invalid and censored tests do not count",
+        values=(missed,),
+        dashboard=SLA,
+        variables=SITE,
+        group="slow",
+        no_data="OK",
+    )
+    yield Alert(
+        id="telepresence-pair",
+        expr=promql.held("fibrewatch_uplink_objective_at_risk", labels, '{kind="readiness"}'),
+        above=0.5,
+        summary="Calls between {territory}/{site} and {peer} are not fit",
+        text="[missed] of the last 5 calls between {territory}/{site} and {peer} did not keep their service class.",
+        fault="the path between both sites: see each site's own state first",
+        values=(missed,),
+        dashboard=MESH,
+        variables=SITE,
+        group="slow",
+        no_data="OK",
+    )
+
+
+def _burning(burns: list[Burn]) -> Iterator[Alert]:
+    for each in burns:
+        times, windows = f"{each.factor:g} times", (burn.text(each.long_s), burn.text(each.short_s))
+        for what, kind, matched in (("availability", "availability", UPLINK), ("loss", "loss", OBJECTIVE)):
+            yield Alert(
+                id=f"{what}-at-risk-{each.id}",
+                expr=_burn(each, kind, matched),
+                above=0.5,
+                severity=each.severity,
+                summary=f"{{territory}}/{{site}}, {{uplink}}: {what} is used up {times} too fast",
+                text=f"In the last {windows[0]} and {windows[1]} the faults of {{uplink}} are more than {times} what "
+                f"{{objective}} allows ([budget]).",
+                fault="the operator's line: other faults and declared work do not count",
+                values=(Value(name="budget", metric=_BUDGET, keys=(*OBJECTIVE, "burn"), format="percent"),),
+                dashboard=SLA,
+                variables=SITE,
+                labels={"window": windows[0]},
+                group="slow",
+                runbook=f"{what}-at-risk",
+                no_data="OK",
+            )
+
+
+def _burn(each: Burn, kind: str, matched: tuple[str, ...]) -> str:
+    """1 where both windows burn faster than that; the budget's own labels."""
+    labels = (*OBJECTIVE, "kind", "burn")
+    budget = promql.held(_BUDGET, labels, f'{{kind="{kind}",burn="{each.id}"}}')
+    on = f"on ({', '.join(matched)}) group_left ()"
+    sides = [
+        f"(({budget}) * {each.factor:g} < bool {on} {_faults(kind, length)})" for length in (each.long_s, each.short_s)
+    ]
+    return f"({' * '.join(sides)}) or ({budget}) * 0"
+
+
+def _faults(kind: str, length: float) -> str:
+    """The share of faults in a window."""
+    if kind == "loss":
+        return _loss(length)
+    matcher = f'{{window="{burn.text(length)}"}}'
+    return f"({promql.held('fibrewatch_uplink_unavailable_ratio', UPLINK, matcher)})"
+
+
+def _loss(length: float) -> str:
+    return f"fibrewatch:uplink_objective_loss:ratio_rate{burn.text(length)}"
+
+
+def _loss_ratio(window: str) -> str:
+    """One lost packet is chance: it takes two. Without packets there is no ratio, and no alert."""
+    name = "fibrewatch_uplink_objective"
+    bad = f"sum by ({', '.join(OBJECTIVE)}) (increase({name}_bad_events_total[{window}]))"
+    events = f"sum by ({', '.join(OBJECTIVE)}) (increase({name}_events_total[{window}]))"
+    return f"({bad}) / ({events}) * (({bad}) > bool 1.5)"
