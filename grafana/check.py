@@ -75,7 +75,7 @@ def _provisioning(folder: Path, dashboards: Mapping[str, Any]) -> Iterator[str]:
 def _dollars(content: Any) -> Iterator[str]:
     """Grafana replaces $NAME in each value: what is not meant so must be written $$.
 
-    Not in a rule's annotations and queries, which it takes as they are (rules_types.go: `Annotations.Raw`, `Model.Raw`).
+    Not in a rule's annotations and queries, which it takes as they are (rules_types.go: `Annotations.Raw`).
     """
     if isinstance(content, dict):
         for name, each in content.items():
