@@ -21,7 +21,7 @@ _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, int
 _ATTRIBUTE = struct.Struct("=HH")
 _ERROR, _DONE, _REQUEST, _DUMP, _MULTI = 2, 3, 0x1, 0x300, 0x2
 _GETROUTE, _GETNEIGH = 26, 30
-SOCK_DIAG = 4
+SOCK_DIAG, SOL_NETLINK = 4, 270
 _DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _MULTIPATH, _TABLE, _VIA = 1, 4, 5, 6, 7, 9, 15, 18
 _LLADDR, _UNICAST, _MAIN = 2, 1, 254
 _DOMAIN: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -62,9 +62,9 @@ def route_to(address: str, interface: int | None = None) -> Route:
     """
     family: Family = 6 if ":" in address else 4
     packed = socket.inet_pton(_DOMAIN[family], address.partition("%")[0])
-    question = _ROUTE.pack(_DOMAIN[family], len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + _attribute(_DST, packed)
+    question = _ROUTE.pack(_DOMAIN[family], len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + attribute(_DST, packed)
     if interface is not None:
-        question += _attribute(_OIF, struct.pack("=i", interface))
+        question += attribute(_OIF, struct.pack("=i", interface))
     answer = next(_ask(_GETROUTE, 0, question))
     found = attributes(answer[_ROUTE.size :])
     source = found.get(_PREFSRC)
@@ -149,7 +149,7 @@ def ask_on(sock: socket.socket, kind: int, flags: int, question: bytes) -> Itera
     """
     sock.send(_message(kind, flags, question))
     while True:
-        for answer, of, more in _messages(sock.recv(1 << 18)):
+        for answer, of, more in messages(sock.recv(1 << 18)):
             if of == _DONE:
                 return
             if of == _ERROR:
@@ -177,7 +177,7 @@ def ask_all(sock: socket.socket, questions: Sequence[tuple[int, int, bytes]], *,
         sock.send(b"".join(_message(*question) for question in questions))
     failed = 0
     for _ in questions:
-        for answer, of, _ in _messages(sock.recv(1 << 16)):
+        for answer, of, _ in messages(sock.recv(1 << 16)):
             if of != _ERROR:
                 yield answer
             elif (code := -int.from_bytes(answer[:4], sys.byteorder, signed=True)) != missing:
@@ -186,7 +186,8 @@ def ask_all(sock: socket.socket, questions: Sequence[tuple[int, int, bytes]], *,
         raise OSError(failed, os.strerror(failed))
 
 
-def _messages(data: bytes) -> Iterator[tuple[bytes, int, bool]]:
+def messages(data: bytes) -> Iterator[tuple[bytes, int, bool]]:
+    """What a datagram of netlink holds: bodies, their types, and whether more follow."""
     while len(data) >= _HEADER.size:
         length, kind, flags, _, _ = _HEADER.unpack_from(data)
         yield data[_HEADER.size : length], kind, bool(flags & _MULTI)
@@ -203,8 +204,9 @@ def attributes(data: bytes) -> _Attributes:
     return found
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute, filled up to a multiple of four bytes."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def _number(value: bytes) -> int:

@@ -4,15 +4,19 @@ All radios hear each other. The box is the machine's own namespace, so that its 
 get namespaces of their own.
 """
 
+import asyncio
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
-from tests.support.agent import Box, Ears, wait_until
+from tests.support.agent import Box, wait_until
+from tests.support.collector_stub import CollectorStub
 from tests.support.mosquitto import Mosquitto
 from tests.support.netns import Namespace, run
 
@@ -37,7 +41,7 @@ ACCESS_POINT: Mapping[str, object] = {
 
 
 class Radios:
-    """The virtual radios: phyN is wlanN, and its address is 02:00:00:00:0N:00."""
+    """The virtual radios: wlanN, whose address is 02:00:00:00:0N:00."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -55,8 +59,10 @@ class Radios:
     @staticmethod
     def move(number: int, namespace: Namespace) -> str:
         """Puts a radio into a namespace; its interface's name there."""
-        run("iw", "phy", f"phy{number}", "set", "netns", "name", namespace.name)
-        return f"wlan{number}"
+        name = f"wlan{number}"
+        phy = Path(f"/sys/class/net/{name}/phy80211/name").read_text("ascii").strip()
+        run("iw", "phy", phy, "set", "netns", "name", namespace.name)
+        return name
 
 
 class AccessPoint:
@@ -185,6 +191,20 @@ class Station:
 
         wait_until(there, f"{self.interface} to be connected {bssid or ''}", timeout_s)
 
+    @property
+    def log(self) -> str:
+        """What wpa_supplicant has said since its start."""
+        return self.log_file.read_text("utf-8", "replace")
+
+    @property
+    def connections(self) -> int:
+        """How often it has been connected since its start."""
+        return self.log.count("CTRL-EVENT-CONNECTED")
+
+    def connected_times(self, number: int) -> None:
+        """Returns once it has been connected so often: a new connection may come faster than a look at the status."""
+        wait_until(lambda: self.connections >= number, f"{self.interface} to be connected again")
+
     def stop(self) -> None:
         """Ends it; the link goes with it."""
         if self._process is not None:
@@ -194,17 +214,37 @@ class Station:
 
 
 class Heard:
-    """What the agent has published, as it arrived."""
+    """What the agent has published, as it arrived at a collector that acknowledges it."""
 
-    def __init__(self, ears: Ears) -> None:
-        self._ears = ears
+    def __init__(self, port: int) -> None:
+        self._stub = CollectorStub(port)
+        self._taken = 0
+        self._seen: set[tuple[str, int]] = set()
+        self._measurements: list[AnyMeasurement] = []
+        threading.Thread(target=lambda: asyncio.run(self._stub.run()), daemon=True).start()
+        wait_until(self._stub.ready.is_set, "the collector to listen")
+
+    def all(self) -> list[AnyMeasurement]:
+        """All measurements so far, oldest first, each once."""
+        batches = self._stub.batches
+        while self._taken < len(batches):
+            batch, self._taken = batches[self._taken], self._taken + 1
+            for number, raw in enumerate(batch.measurements, batch.first):
+                if (batch.stream, number) not in self._seen:
+                    self._seen.add((batch.stream, number))
+                    self._measurements.append(wire.decode_measurement(raw))
+        return self._measurements
 
     def of(self, test: str) -> list[AnyMeasurement]:
-        """A test's measurements so far, oldest first."""
-        return [each for each in self._ears.measurements() if each.test == test]
+        """A test's measurements."""
+        return [each for each in self.all() if each.test == test]
+
+    def between(self, since: float, last: AnyMeasurement) -> list[AnyMeasurement]:
+        """A test's measurements from a time on, up to that one."""
+        return [m for m in self.of(last.test) if since <= m.started_at.timestamp() and m.started_at <= last.started_at]
 
     def next(
-        self, test: str, fits: Callable[[AnyMeasurement], bool] = lambda m: True, timeout_s: float = 120
+        self, test: str, fits: Callable[[AnyMeasurement], bool] = lambda m: True, timeout_s: float = 60
     ) -> AnyMeasurement:
         """The first one of a test that began after this call and fits."""
         asked, found = time.time(), list[AnyMeasurement]()
@@ -213,7 +253,7 @@ class Heard:
             found[:] = [m for m in self.of(test) if m.started_at.timestamp() >= asked and fits(m)]
             return bool(found)
 
-        wait_until(arrived, f"a measurement of {test}", timeout_s)
+        wait_until(arrived, f"a measurement of {test}; the last: {self.of(test)[-1:]}", timeout_s)
         return found[0]
 
 
@@ -255,16 +295,15 @@ class World:
         """The installed agent under way with these tables of its config, a Mosquitto, and what it publishes there."""
         program = shutil.which("fibrewatch-agent", path=str(ROOT / ".venv/bin"))
         with Mosquitto(HELD) as broker:
-            box, ears = Box(HELD, broker.port), Ears(HELD, broker.port)
+            box, heard = Box(HELD, broker.port), Heard(broker.port)
             try:
                 box.program, box.log_level = (str(program),), log_level
                 box.write(tests)
                 box.start()
-                yield box, Heard(ears)
+                yield box, heard
             finally:
                 if box.process is not None and box.process.poll() is None:
                     box.end()
-                ears.close()
 
     def close(self) -> None:
         """Ends what was started."""
