@@ -10,6 +10,7 @@ from fibrewatch.measurement import Conditions, Measurement, Target
 from fibrewatch.results import ping, spool, stamp, throughput
 from tests.wire.golden_line import LINE
 from tests.wire.golden_services import SERVICES, Golden
+from tests.wire.golden_wifi import WIFI
 
 FOLDER = Path(__file__).parent / "v1"
 AT = datetime(2026, 11, 22, 20, 15, 0, 250000, tzinfo=UTC)
@@ -144,7 +145,7 @@ def _of_probe(probe: str, golden: Golden) -> Measurement[Struct]:
     )
 
 
-PROBES = {probe: _of_probe(probe, golden) for probe, golden in (LINE | SERVICES).items()}
+PROBES = {probe: _of_probe(probe, golden) for probe, golden in (LINE | SERVICES | WIFI).items()}
 
 
 def payloads() -> dict[str, bytes]:

@@ -29,7 +29,7 @@ def linked(m: AnyMeasurement) -> bool:
 
 def oracle() -> dict[str, str]:
     """What `iw` knows."""
-    words = {"link": "link", "station": "station dump", "survey": "survey dump", "info": "info", "scan": "scan dump"}
+    words = {"link": "link", "station": "station dump", "survey": "survey dump", "info": "info", "scan": "scan dump -b"}
     return {name: iw("dev", "wlan0", *told.split()) for name, told in words.items()} | {"reg": iw("reg", "get")}
 
 
@@ -53,15 +53,14 @@ def scene(world: World) -> Any:
         facts["removed"] = removed(world, heard, station, points)
         facts["rss"] = rss(box)
         facts["all"] = heard.of("link")
-        facts["supplicant"] = station.log
     return facts
 
 
 def quiet(heard: Heard, station: Station, points: list[AccessPoint]) -> dict[str, Any]:
     """A link as it is, and with less power."""
     facts: dict[str, Any] = {"bssids": [point.bssid for point in points]}
-    station.command("scan", "TYPE=ONLY")
-    facts["strong"] = seen(heard, lambda m: linked(m) and m.result.ap_load_age < 5 and m.result.connected_time > 2)
+    station.command("scan", "TYPE=ONLY", "freq=2437,2462")
+    facts["strong"] = seen(heard, lambda m: linked(m) and (m.result.ap_stations or 0) > 0)
     for point in points:
         point.power(500)
     facts["weak"] = seen(heard, lambda m: linked(m) and m.result.signal == -45)
@@ -74,7 +73,7 @@ def roam(heard: Heard, station: Station, points: list[AccessPoint]) -> dict[str,
     station.command("roam", wanted.bssid)
     station.connected(wanted.bssid)
     last = heard.next("link")
-    return {"to": wanted.bssid, "measurements": heard.between(since, last)}
+    return {"to": wanted.bssid, "supplicant": station.log, "measurements": heard.between(since, last)}
 
 
 def sent_away(heard: Heard, station: Station, points: list[AccessPoint]) -> dict[str, Any]:

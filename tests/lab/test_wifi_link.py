@@ -1,0 +1,139 @@
+"""wifi_link on virtual radios: what the installed agent publishes, against what `iw` and wpa_supplicant say."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.lab.radio.play import play
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return play("link", tmp_path_factory.mktemp("radio") / "lab", timeout_s=300)
+
+
+def number(text: str, name: str) -> float:
+    """The figure behind a name in what `iw` prints."""
+    found = re.search(rf"^\s*{re.escape(name)}:?\s+(-?[\d.]+)", text, re.MULTILINE)
+    assert found, (name, text)
+    return float(found[1])
+
+
+def between(name: str, of: str, seen: Any) -> tuple[float, float]:
+    """What `iw` said before and after: a counter's figure lies between."""
+    return number(seen["before"][of], name), number(seen["after"][of], name)
+
+
+def figures(seen: Any) -> Any:
+    return seen["measurement"]["result"]
+
+
+def total(measurements: list[Any], name: str) -> float:
+    return sum(each["result"].get(name, 0) for each in measurements if each["outcome"] == "ok")
+
+
+def test_link_as_iw_tells_it(facts: Any) -> None:
+    seen, link, iw = facts["strong"], figures(facts["strong"]), facts["strong"]["before"]
+    assert f"Connected to {link['bssid']} " in iw["link"]
+    assert f"SSID: {link['ssid']}\n" in iw["link"]
+    assert link["frequency"] == number(iw["link"], "freq") * 1e6
+    assert f"channel {link['channel']} ({link['frequency'] / 1e6:.0f} MHz), width: 20 MHz" in iw["info"]
+    assert (link["width"], link["band"], link["connected"]) == (20e6, "2.4 GHz", True)
+    assert link["signal"] == number(iw["station"], "signal") == -30
+    assert f"country {link['country']}:" in iw["reg"]
+    assert link["country"] == "FR"
+    low, high = between("connected time", "station", seen)
+    assert low <= link["connected_time"] <= high
+    low, high = between("rx packets", "station", seen)
+    assert 0 < link["rx_packets"] <= high - low + 200 * link["watched"]
+
+
+def test_bit_rate_and_modulation_as_iw_tells_them(facts: Any) -> None:
+    for seen in (facts["strong"], facts["weak"]):
+        tx = figures(seen)["tx"]
+        said = [re.search(r"tx bitrate:\s+(.*)", seen[at]["station"])[1] for at in ("before", "after")]  # type: ignore[index]
+        assert any(text == worded(tx) for text in said), (tx, said)
+
+
+def worded(tx: Any) -> str:
+    """A rate as `iw` writes it."""
+    mcs = f" MCS {tx['mcs']}" if tx["generation"] == "n" else ""
+    return f"{tx['bitrate'] * 8 / 1e6:.1f} MBit/s{mcs}"
+
+
+def test_survey_as_iw_tells_it(facts: Any) -> None:
+    seen, link = facts["strong"], figures(facts["strong"])
+    own = f"{link['frequency'] / 1e6:.0f} MHz"
+    blocks = [b for b in seen["before"]["survey"].split("Survey data") if own in b]
+    assert link["noise"] == number(blocks[0], "noise") == -92
+    assert link["snr"] == link["signal"] - link["noise"]
+    measured = [m["result"] for m in facts["all"] if (m.get("result") or {}).get("busy_ratio") is not None]
+    assert measured
+    assert all(each["busy_ratio"] == pytest.approx(1 / 8, abs=0.01) for each in measured)  # hwsim's own figure
+
+
+def test_bss_load_as_iw_tells_it(facts: Any) -> None:
+    link, scan = figures(facts["strong"]), facts["strong"]["before"]["scan"]
+    own = next(b for b in scan.split("BSS 02:") if "-- associated" in b).split("from Beacon frame")[-1]
+    assert link["ap_stations"] == number(own, "* station count") == 1
+    assert link["ap_utilisation"] == pytest.approx(number(own, "* channel utilisation") / 255)
+    assert 0 <= link["ap_load_age"] < 30
+
+
+def test_signal_falls_with_the_access_points_power(facts: Any) -> None:
+    assert figures(facts["strong"])["signal"] == -30
+    assert figures(facts["weak"])["signal"] == number(facts["weak"]["before"]["station"], "signal") == -45
+    assert figures(facts["weak"])["snr"] == 47
+
+
+def test_roam_is_counted_once_with_its_interruption(facts: Any) -> None:
+    runs = facts["roam"]["measurements"]
+    assert (total(runs, "roams"), total(runs, "disconnects"), total(runs, "deauthentications")) == (1, 0, 0)
+    assert runs[-1]["result"]["bssid"] == facts["roam"]["to"] != runs[0]["result"]["bssid"]
+    took = next(each["result"]["interruption_max"] for each in runs if each["result"].get("interruption_max"))
+    # wpa_supplicant says when it asks for the move, a moment before the kernel leaves, and when keys are agreed.
+    began, ended = (
+        float(re.findall(rf"^([\d.]+): wlan0: {word}", facts["roam"]["supplicant"], re.MULTILINE)[-1])
+        for word in ("SME: Trying to authenticate", "CTRL-EVENT-CONNECTED")
+    )
+    assert 0 < took <= ended - began + 0.5, (took, ended - began)
+    assert took >= (ended - began) / 10
+
+
+def test_who_sends_it_away_is_counted_by_reason(facts: Any) -> None:
+    runs = facts["sent away"]["measurements"]
+    assert (total(runs, "deauthentications"), total(runs, "disassociations"), total(runs, "roams")) == (2, 1, 0)
+    assert total(runs, "disconnects") == 4
+    given = {}
+    for each in (reason for run in runs for reason in (run.get("result") or {}).get("reasons", ())):
+        if each["by"] == "ap":
+            key = (each["kind"], each["reason"])
+            given[key] = given.get(key, 0) + each["times"]
+    assert given == {("deauthenticated", 5): 1, ("disassociated", 8): 1, ("deauthenticated", 12): 1}
+
+
+def test_not_to_be_connected_is_a_result(facts: Any) -> None:
+    apart = facts["sent away"]["apart"]
+    assert (apart["outcome"], apart["result"]["connected"]) == ("ok", False)
+    assert "signal" not in apart["result"]
+    assert "bssid" not in apart["result"]
+    assert apart["result"]["interruption_time"] > 0
+
+
+def test_agent_survives_the_radios_removal(facts: Any) -> None:
+    gone, back = facts["removed"]["without"], facts["removed"]["back"]
+    assert (gone["outcome"], gone["error"], gone["detail"]) == ("failed", "no_interface", "no wireless interface")
+    assert "result" not in gone
+    assert back["outcome"] == "ok"
+    assert back["result"]["channel"] == 1
+    assert gone["boot"] == back["boot"]
+
+
+def test_bssid_is_no_label(facts: Any) -> None:
+    labels = {key for m in facts["all"] for key in ("test", "interface", "target") if key in m for key in [m[key]]}
+    assert not any(bssid in label for bssid in facts["bssids"] for label in labels)
+
+
+def test_agent_stays_small(facts: Any) -> None:
+    assert facts["rss"] <= 40 * 2**20
