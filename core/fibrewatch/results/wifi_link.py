@@ -92,10 +92,12 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rx_nss: Annotated[Count | None, Metric("", "Spatial streams of frames received.", "higher")] = None
     connected_time: Annotated[float | None, Metric("seconds", "Age of this association.", "higher")] = None
     watched: Annotated[float | None, Metric("seconds", "Time that the counters are of.")] = None
-    tx_packets: Annotated[Count | None, Metric("packets", "Sent.", kind="counter")] = None
-    rx_packets: Annotated[Count | None, Metric("packets", "Received.", kind="counter")] = None
+    tx_packets: Annotated[Count | None, Metric("packets", "Packets sent.", kind="counter")] = None
+    rx_packets: Annotated[Count | None, Metric("packets", "Packets received.", kind="counter")] = None
     tx_retries: Annotated[Count | None, Metric("", "Times a frame was sent again.", "lower", kind="counter")] = None
-    tx_failed: Annotated[Count | None, Metric("packets", "Given up unacknowledged.", "lower", kind="counter")] = None
+    tx_failed: Annotated[
+        Count | None, Metric("packets", "Packets given up unacknowledged.", "lower", kind="counter")
+    ] = None
     beacon_losses: Annotated[
         Count | None, Metric("", "Times that the access point's beacons stayed away.", "lower", kind="counter")
     ] = None

@@ -83,7 +83,7 @@ class AccessPoint:
 
     def start(self) -> None:
         """Starts it; returns once it sends beacons."""
-        options = self.options | {"ctrl_interface": self._control}
+        options = {"ctrl_interface": self._control} | self.options
         config = HELD / f"{self.interface}.conf"
         config.write_text("".join(f"{key}={value}\n" for key, value in options.items() if value is not None))
         with self.log_file.open("wb") as log:

@@ -69,11 +69,16 @@ def quiet(heard: Heard, station: Station, points: list[AccessPoint]) -> dict[str
 
 def roam(heard: Heard, station: Station, points: list[AccessPoint]) -> dict[str, Any]:
     """To the other access point."""
-    since, wanted = time.time(), other(station, points)
+    since, left, wanted = time.time(), station.status()["bssid"], other(station, points)
     station.command("roam", wanted.bssid)
     station.connected(wanted.bssid)
     last = heard.next("link")
-    return {"to": wanted.bssid, "supplicant": station.log, "measurements": heard.between(since, last)}
+    return {
+        "from": left,
+        "to": wanted.bssid,
+        "supplicant": station.log,
+        "measurements": heard.between(since, last),
+    }
 
 
 def sent_away(heard: Heard, station: Station, points: list[AccessPoint]) -> dict[str, Any]:
