@@ -22,6 +22,7 @@ from tests.support.routers import Chain
 
 ROOT = Path(__file__).parents[2]
 FAR4, FAR6 = "10.99.0.2", "fd99:0::2"
+QUIET_S = 1.5
 
 
 @dataclass
@@ -58,11 +59,23 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         with far.popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as server:
             assert server.stdout is not None
             assert server.stdout.readline() == b"ready\n"
-            yield Pair(box, authority.pem)
+            pair = Pair(box, authority.pem)
+            settle(pair)
+            yield pair
             server.kill()
     finally:
         box.close()
         far.close()
+
+
+def settle(pair: Pair) -> None:
+    """Until the kernel has said all that it says of new addresses: multicast reports are repeated within a second."""
+    before, since = pair.counted(), time.monotonic()
+    while time.monotonic() - since < QUIET_S:
+        time.sleep(0.1)
+        now = pair.counted()
+        if now != before:
+            before, since = now, time.monotonic()
 
 
 EXACT = [

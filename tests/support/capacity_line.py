@@ -47,6 +47,15 @@ class CapacityLine:
             for command in ("add table inet lossy", chain, f"add rule inet lossy {hook} {drop}"):
                 namespace.run("nft", command)
 
+    def forbid(self, what: str) -> None:
+        """A firewall on the way to the slots' ports; `what` as nft(8) says it: "drop", "reject with tcp reset"."""
+        ports = f"{self.responder.first}-{self.responder.first + 199}"
+        for namespace, hook in self._places.lossy:
+            chain = f"add chain inet lossy {hook} {{ type filter hook {hook} priority 0; }}"
+            rule = f"add rule inet lossy {hook} tcp dport {ports} {what}"
+            for command in ("add table inet lossy", chain, rule):
+                namespace.run("nft", command)
+
     def heal(self) -> None:
         """No more."""
         for namespace, _ in self._places.lossy:
@@ -54,13 +63,16 @@ class CapacityLine:
 
     def once(self, probe: str, **params: object) -> dict[str, Any]:
         """A measurement of the box."""
-        options = [part for name, value in params.items() for part in ("--param", f"{name}={value}")]
-        command = ["-m", "fibrewatch_agent", "once", probe, "--config", str(self._config), "--target", "far", "--json"]
-        argv = self.box.exec(sys.executable, *command, *options)
-        ended = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=90)
+        ended = subprocess.run(self.command(probe, **params), check=False, capture_output=True, text=True, timeout=90)
         assert ended.stdout, ended.stderr
         told: dict[str, Any] = json.loads(ended.stdout)
         return told
+
+    def command(self, probe: str, **params: object) -> list[str]:
+        """The command line of a measurement of the box."""
+        options = [part for name, value in params.items() for part in ("--param", f"{name}={value}")]
+        command = ["-m", "fibrewatch_agent", "once", probe, "--config", str(self._config), "--target", "far", "--json"]
+        return self.box.exec(sys.executable, *command, *options)
 
 
 @contextmanager
