@@ -56,5 +56,12 @@ class Authority:
         path.write_text((self.folder / f"{name}.crt").read_text() + (self.folder / f"{name}.key").read_text())
         return path
 
+    def revoke(self, *names: str) -> Path:
+        """The list of all that was revoked so far."""
+        for name in names:
+            self._openssl("ca", "-config", "ca.cnf", "-revoke", f"{name}.crt")
+        self._openssl("ca", "-gencrl", "-config", "ca.cnf", "-crldays", "30", "-out", "crl.pem")
+        return self.folder / "crl.pem"
+
     def _openssl(self, *argv: str) -> None:
         subprocess.run(("openssl", *argv), cwd=self.folder, check=True, capture_output=True, timeout=60)

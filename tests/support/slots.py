@@ -60,11 +60,13 @@ class Responder:
         firewall: str = "off",
         limits: str = "",
         ports: int = 200,
+        crl: Path | None = None,
         prefix: Sequence[str] = (),
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.port, self._folder = free_range(ports + 1), folder
         self.first = self.port + 1
+        self._crl = crl
         self._authority, self._log = tls, folder / "log"
         self.host = f"[{listen}]" if ":" in listen else listen
         tokens = "".join(f"{box} sha256:{hashlib.sha256(self._token(box)).hexdigest()}\n" for box in boxes)
@@ -85,7 +87,8 @@ class Responder:
         if authority is None:
             return ""
         pem = authority.certificate("responder", names=f"IP:{listen}")
-        return f'[control.tls]\ncertificate = "{pem}"\nkey = "{pem}"\nca = "{authority.pem}"\n'
+        crl = f'crl = "{self._crl}"\n' if self._crl else ""
+        return f'[control.tls]\ncertificate = "{pem}"\nkey = "{pem}"\nca = "{authority.pem}"\n{crl}'
 
     def _token(self, box: str) -> bytes:
         token = hashlib.sha256(f"token of {box}".encode()).hexdigest()

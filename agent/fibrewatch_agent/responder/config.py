@@ -19,11 +19,16 @@ _Positive = Annotated[int, Meta(ge=1, le=100_000)]
 
 
 class TlsFiles(Struct, frozen=True, kw_only=True):
-    """[control.tls]: PEM files; with `ca` a box may show a certificate that it signed, named territory/site/agent."""
+    """[control.tls]: PEM files; with `ca` a box may show a certificate that it signed, named territory/site/agent.
+
+    Attributes:
+        crl: What it has revoked (PEM); read anew when it changes. Past its date it lets no certificate in.
+    """
 
     certificate: Path
     key: Path
     ca: Path | None = None
+    crl: Path | None = None
 
 
 class SiteConfig(Struct, frozen=True, kw_only=True):
@@ -33,7 +38,12 @@ class SiteConfig(Struct, frozen=True, kw_only=True):
 
 
 class LimitsConfig(Struct, frozen=True, kw_only=True):
-    """[control.limits]: as `desk.Limits`, and how long a question may be held and a test may take."""
+    """[control.limits]: as `desk.Limits`, how long a question may be held and a test may take.
+
+    Attributes:
+        connections: Of one address at once.
+        quiet_s: A connection over which no whole request comes for so long is closed, in its TLS handshake too.
+    """
 
     running_per_site: _Positive = 1
     queued: _Positive = 1000
@@ -44,6 +54,8 @@ class LimitsConfig(Struct, frozen=True, kw_only=True):
     claim_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=10.0, name="claim")
     margin_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=5.0, name="margin")
     aging_s: Annotated[Duration, Meta(ge=1)] = field(default=300.0, name="aging")
+    connections: _Positive = 512
+    quiet_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=10.0, name="quiet")
 
     def for_desk(self, sites: dict[str, SiteConfig]) -> Limits:
         """As the desk takes them."""
@@ -146,6 +158,8 @@ class _Checker:
             self._fail("open.ports", "they overlap with control.ports")
         if control.tokens is None and (control.tls is None or control.tls.ca is None):
             self._fail("control", "no box could be known: tokens, or tls.ca for certificates, is missing")
+        if control.tls is not None and control.tls.crl is not None and control.tls.ca is None:
+            self._fail("control.tls.crl", "without tls.ca there are no certificates of boxes to revoke")
         if control.tls is None and not ipaddress.ip_address(control.listen).is_loopback:
             self._fail("control.tls", f"missing: on {control.listen} tokens would cross the line in clear")
         for name in control.sites:

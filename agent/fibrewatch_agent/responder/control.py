@@ -1,9 +1,8 @@
-"""The responder's control API: HTTP(S) around the keeper of slots. The only importer of aiohttp on this side."""
+"""The responder's control API: HTTP(S) around the keeper of slots. It and door.py alone import aiohttp on this side."""
 
 import asyncio
 import logging
 import secrets
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,11 +12,12 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from fibrewatch.errors import ConfigError, ToolError
+from fibrewatch.errors import ConfigError
 from fibrewatch_agent.responder import openapi
-from fibrewatch_agent.responder.config import ControlConfig, TlsFiles
+from fibrewatch_agent.responder.config import ControlConfig
 from fibrewatch_agent.responder.credentials import credentials
 from fibrewatch_agent.responder.desk import Desk, Entry, RefusedError
+from fibrewatch_agent.responder.door import listening, server_context
 from fibrewatch_agent.responder.gate import Gate
 from fibrewatch_agent.responder.identity import Tokens, common_name
 from fibrewatch_agent.responder.slot_keeper import METHODS, Keeper, Visit
@@ -26,7 +26,6 @@ from fibrewatch_agent.slots.messages import SLOTS, Granted, Load, Problem, Queue
 log = logging.getLogger(__name__)
 
 _LARGEST_BODY = 16 * 1024
-_KEEPALIVE_S = 10.0
 _ASK_AGAIN_S = 1.0
 _COMES_UP_S = 15.0
 _BODY_S = 5.0
@@ -51,71 +50,10 @@ async def control(config: ControlConfig) -> AsyncIterator[None]:
         async with credentials() as made:
             desk = Desk(config.capacity, config.limits.for_desk(config.sites))
             keeper = Keeper(desk, config.port_range, made, gate)
-            async with keeper.open(), _listening(Control(config, keeper, tokens), config, settings):
+            async with keeper.open(), listening(Control(config, keeper, tokens).application(), config, settings):
                 yield
     finally:
         await gate.take_down()
-
-
-@asynccontextmanager
-async def _listening(api: "Control", config: ControlConfig, settings: ssl.SSLContext | None) -> AsyncIterator[None]:
-    runner = web.AppRunner(
-        api.application(),
-        access_log=None,
-        logger=_server_log(),
-        handler_cancellation=True,  # a box that went away holds no place and gets no slot
-        keepalive_timeout=_KEEPALIVE_S,
-        auto_decompress=False,  # bodies are short: a packed one is refused unread
-        shutdown_timeout=0.5,
-    )
-    await runner.setup()
-    try:
-        await _start(runner, config, settings)
-        log.info("slots at %s port=%s tls=%s", config.listen, config.port, "yes" if settings else "no")
-        yield
-    finally:
-        await runner.cleanup()
-
-
-async def _start(runner: web.AppRunner, config: ControlConfig, settings: ssl.SSLContext | None) -> None:
-    try:
-        await web.TCPSite(runner, config.listen, config.port, ssl_context=settings).start()
-    except OSError as e:
-        raise ToolError(f"control API on {config.listen} port {config.port}: {e.strerror}") from e
-
-
-class _OurFaults(logging.Filter):
-    """Drops what others' bytes that are not HTTP would put into the log, a traceback each."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-def _server_log() -> logging.Logger:
-    made = log.getChild("http")
-    made.addFilter(_OurFaults())
-    return made
-
-
-def server_context(files: TlsFiles) -> ssl.SSLContext:
-    """TLS 1.2 and later; with authorities, boxes may show a certificate of theirs.
-
-    Raises:
-        ConfigError: A file can't be used.
-    """
-    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        made.load_cert_chain(files.certificate, files.key)
-    except OSError as e:  # ssl.SSLError is one
-        raise ConfigError("", "control.tls", f"{files.certificate}, {files.key}: {e.strerror or e}") from e
-    if files.ca is not None:
-        try:
-            made.load_verify_locations(cafile=files.ca)
-        except OSError as e:
-            raise ConfigError("", "control.tls.ca", f"{files.ca}: {e.strerror or e}") from e
-        made.verify_mode = ssl.CERT_OPTIONAL
-    return made
 
 
 class _AnswerError(Exception):

@@ -58,7 +58,7 @@ def check(path: Path) -> str:
     _config(file)
     parts = [f"{path}: ok"]
     if (control := file.control) is not None:
-        from fibrewatch_agent.responder.control import server_context
+        from fibrewatch_agent.responder.door import server_context
 
         boxes = len(Tokens(control.tokens)) if control.tokens else 0
         if control.tls is not None:
