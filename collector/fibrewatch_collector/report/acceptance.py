@@ -4,14 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from fibrewatch import __version__
 from fibrewatch_collector.inventory import Inventory, Site
-from fibrewatch_collector.ledger import LedgerError, books, certificates, places, rollout
+from fibrewatch_collector.ledger import LedgerError, books, certificates, maintenance, places, rollout
 from fibrewatch_collector.ledger.certificates import Certificate, Sealed, Wish
 from fibrewatch_collector.ledger.rollout import Step
-from fibrewatch_collector.report import figures, known
+from fibrewatch_collector.report import figures, wifi
+from fibrewatch_collector.report.known import Known
 from fibrewatch_collector.report.model import Report
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Store
@@ -100,8 +99,10 @@ def _step(wish: Wish) -> rollout.Wish:
 
 def _report(store: Store, inventory: Inventory, site: Site, period: Period, now: datetime) -> Report:
     """As if the SLA's clock had started with the tests: it starts at live."""
-    knows = known.known(store, inventory, site, period, now, evidenced=0)
-    return figures.report(store, inventory, site, period, now, knows=replace(knows, live=period.begin))
+    declared = maintenance.of_site(books.declarations(store), site, period.begin, period.end)
+    floors = wifi.of_site(store, site, (period.begin, period.end), declared)
+    knows = Known(maintenance=declared, live=period.begin, wifi=floors)
+    return figures.report(store, inventory, site, period, now, knows=knows)
 
 
 def _companies(site: Site, floor: str | None) -> int:

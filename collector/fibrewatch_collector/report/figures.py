@@ -71,6 +71,7 @@ def formulas() -> dict[str, int]:
         "figures": VERSION,
         "findings": judging.VERSION,
         "roll_ups": hour.VERSION,
+        "wifi": wifi.VERSION,
     }
 
 
@@ -199,7 +200,7 @@ class _Reckoning:
         return model.Methods(
             collector_version=__version__,
             agent_versions=tuple(sorted(versions)),
-            formulas=formulas() | ({"wifi": wifi.VERSION} if self.knows.wifi else {}),
+            formulas={name: each for name, each in formulas().items() if name != "wifi" or self.knows.wifi},
             responders=tuple(sorted(responders)),
             contract="; ".join(dict.fromkeys(each.contract for each in promises if each.contract)),
             sources=tuple(dict.fromkeys(o.source for each in promises for o in each.objectives if o.source)),

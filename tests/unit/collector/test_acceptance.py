@@ -108,7 +108,8 @@ def test_a_place_whose_tests_pass_is_accepted_and_needs_no_reservation(site: wor
     assert "nothing to reserve" in refusal(site, wish("soma", floor="1", reservations="why"))
     step = acceptance.accept(site.store, site.inventory, asked, evaluate(site, asked), NOW)
     made = acceptance.of_step(site.store, step.id).certificate
-    assert [(each.id, each.answer) for each in made.tests] == [("rtt", "pass"), ("loss", "pass")]
+    assert [(each.id, each.answer) for each in made.tests] == [("rtt", "pass"), ("loss", "pass"), ("wifi", "pass")]
+    assert (made.tests[2].subject, made.tests[2].n) == ("1", 20), "of its floor, in the stretch"
     assert made.tests[0].n == 20 * 2 * 60, "two targets beyond the gateway measured delays, once a second"
     assert "All tests passed." in certificate.html(step.certificate, "en")  # type: ignore[arg-type]
     live = rollout.Wish(territory="paris", site="soma", floor="1", state="live", who="Ann", on="2026-10-26")
