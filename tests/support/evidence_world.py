@@ -130,7 +130,7 @@ class Collector:
         self.store.save_bins(judge_all(work, self.store, self.inventory, self.backlog.intervals()))
 
     def live(self) -> None:
-        """Minute by minute; what cargo measures in the dark comes later. Of soma's Wi-Fi only the verdicts are there."""
+        """Minute by minute; what cargo measures in the dark comes later. Of soma's Wi-Fi only verdicts are there."""
         self.declare()
         good = [FloorMinute("paris", "soma", "1", "box", T0 + 60 * at, wifi.State.GOOD, 1) for at in range(MINUTES)]
         self.store.save_floors(good)
