@@ -10,7 +10,12 @@ from typing import cast
 
 from fibrewatch.errors import ToolError
 
-_PACKAGES = {"setpriv": "util-linux", "nft": "nftables"}
+_PACKAGES = {
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+    "nft": "nftables",
+    "wpa_supplicant": "wpasupplicant",
+}
 _ERRORS_KEPT = 4096
 _GRACE_S = 2.0
 
@@ -108,6 +113,7 @@ async def child(
     tail: bool = False,
     own_errors: bool = False,
     env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> AsyncIterator[Child]:
     """Starts a program; when the block is left, however, it has ended and is reaped.
 
@@ -130,6 +136,7 @@ async def child(
         stderr=None if own_errors else asyncio.subprocess.PIPE,
         env={"LANG": "C", **(env or {})},
         start_new_session=True,
+        pass_fds=pass_fds,
     )
     try:
         yield protocol

@@ -31,6 +31,8 @@ PURE = {
     "fibrewatch_agent.stamp.packets",
     "fibrewatch_agent.stamp.tlvs",
     "fibrewatch_agent.transfer.verdict",
+    "fibrewatch_agent.radio_helper.messages",
+    "fibrewatch_agent.wifi.joining",
     "fibrewatch_agent.line.wan",
     "fibrewatch_collector.admission",
     "fibrewatch_collector.exposition",
@@ -109,11 +111,13 @@ def test_nothing_imports_app_but_the_command_line() -> None:
 
 
 def test_scapy_is_never_resident() -> None:
-    """The DHCP child alone loads it, and nothing loads the child: it is started by its name."""
+    """The DHCP child loads it, and with it the radio helper's cell; nothing loads these: they are started by name."""
     users = {name for name in MODULES if "scapy" in {top(each) for each in IMPORTS[name]}}
     assert users == {"fibrewatch_agent.dhcp.packets"}
     assert importers(users) == {"fibrewatch_agent.dhcp.child"}
-    assert not importers({"fibrewatch_agent.dhcp.child"})
+    assert importers({"fibrewatch_agent.dhcp.child"}) == {"fibrewatch_agent.radio_helper.joined"}
+    assert importers({"fibrewatch_agent.radio_helper.joined"}) == {"fibrewatch_agent.radio_helper.cell"}
+    assert not importers({"fibrewatch_agent.radio_helper.cell"})
 
 
 def test_aiohttp_is_the_responders_only() -> None:

@@ -80,6 +80,10 @@ class Exchange:
         self._sent[client.xid] = packet
         self._by_key.append(packet)
 
+    def since_first_s(self) -> float:
+        """Since the first packet was sent."""
+        return (time.monotonic_ns() - self._by_key[0].sent_mono_ns) / 1e9
+
     def hear(self, until: float) -> Iterator[Heard]:
         """The servers' messages to this client as they come, until `until` by the monotonic clock."""
         while (left_s := until - time.monotonic()) > 0:
@@ -177,10 +181,27 @@ def _lease(talk: Exchange, order: Order, offer: Heard, found: Outcome) -> Outcom
         if each.message.kind == "nak":
             return _with(found, error="refused", detail=f"{told.server} takes its offer back: {each.message.text}")
         if each.message.kind == "ack":
-            farewell = talk.client()
-            talk.send(dhcp_packets.release(farewell, told.address, told.server), farewell, each.mac)
-            return _with(found, ack_time=each.took_s, released=True, stamps=talk.stamps)
+            leased = _with(found, ack_time=each.took_s, lease_time=talk.since_first_s(), stamps=talk.stamps)
+            if order.keep:
+                return leased
+            _release(talk, found.offers[found.chosen or 0])
+            return _with(leased, released=True)
     return _with(found, error="timeout", detail=f"{told.server} offers {told.address} and does not grant it")
+
+
+def give_back(order: Order, offer: Offer) -> None:
+    """Releases an address that was kept.
+
+    Raises:
+        OSError: It can't be sent.
+    """
+    with opened(order.interface) as sock:
+        _release(Exchange(sock, order), offer)
+
+
+def _release(talk: Exchange, offer: Offer) -> None:
+    farewell, mac = talk.client(), bytes.fromhex((offer.mac or "ff" * 6).replace(":", ""))
+    talk.send(dhcp_packets.release(farewell, offer.address, offer.server), farewell, mac)
 
 
 def _offer(heard: Heard) -> Offer:

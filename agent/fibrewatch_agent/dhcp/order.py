@@ -13,6 +13,7 @@ class Order(Struct, frozen=True, kw_only=True):
     Attributes:
         client: Hardware address that the client claims, locally administered; 12 hexadecimal digits.
         expected_servers: An offer of one of these is taken before others.
+        keep: The address is not given back; `child.give_back` does it later.
     """
 
     interface: str
@@ -21,6 +22,7 @@ class Order(Struct, frozen=True, kw_only=True):
     timeout_s: float
     wait_s: float
     expected_servers: tuple[str, ...] = ()
+    keep: bool = False
 
 
 class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,12 +30,14 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         chosen: Which of the offers was taken, or would have been.
+        lease_time: From the first DISCOVER to the ACK, resent ones and the waiting for other servers included.
     """
 
     offers: tuple[Offer, ...] = ()
     chosen: int | None = None
     attempts: int = 0
     ack_time: float | None = None
+    lease_time: float | None = None
     released: bool | None = None
     stamps: Stamps | None = None
     error: Error | None = None

@@ -86,7 +86,7 @@ class Onboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     limits: Limits = Limits()
 
 
-Request = Scan | Monitor
+Request = Scan | Monitor | Onboard
 
 
 class Scanned(Struct, frozen=True, kw_only=True, tag_field="is", tag="scanned"):

@@ -17,16 +17,21 @@ from fibrewatch.errors import ConfigError
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.net.sockets import probe_error
 from fibrewatch_agent.radio_helper import radios
-from fibrewatch_agent.radio_helper.config import HelperConfig, load_helper, user_id
+from fibrewatch_agent.radio_helper.config import HelperConfig, RadioConfig, load_helper, user_id
 from fibrewatch_agent.radio_helper.messages import (
     MOST_REQUEST_BYTES,
     Answer,
+    Monitor,
     Monitoring,
+    Onboard,
+    Onboarded,
     Refused,
     Request,
     Scan,
 )
 from fibrewatch_agent.radio_helper.monitor import monitor
+from fibrewatch_agent.radio_helper.nl80211 import Interface
+from fibrewatch_agent.radio_helper.onboard import network, onboard
 from fibrewatch_agent.radio_helper.scan import scan
 from fibrewatch_agent.sdnotify import Notifier
 
@@ -123,25 +128,47 @@ class Server:
             raise ProbeError("permission", f"user {user} may not ask: {self._config.user} may")
 
     async def _do(self, request: Request, writer: asyncio.StreamWriter) -> Answer:
-        permitted = self._config.radios.get(request.interface)
-        if permitted is None:
-            raise ProbeError("denied", f"{request.interface} is not in the helper's configuration")
-        interface = radios.find(request.interface)
+        name, permitted = self._permitted(request)
+        interface = radios.find(name)
         async with self._radios.turn(interface):
-            if isinstance(request, Scan):
-                if not permitted.scan:
-                    raise _not_for(request.interface, "scan")
-                return await scan(request, interface)
-            if permitted.monitor is None:
-                raise _not_for(request.interface, "monitor")
-            async with monitor(request, interface, permitted.monitor):
-                await _say(writer, Monitoring(interface=permitted.monitor))
-                await asyncio.sleep(request.duration_s)
+            match request:
+                case Scan():
+                    return await scan(request, interface)
+                case Onboard():
+                    return await self._onboard(request, interface)
+                case Monitor():
+                    async with monitor(request, interface, str(permitted.monitor)):
+                        await _say(writer, Monitoring(interface=str(permitted.monitor)))
+                        await asyncio.sleep(request.duration_s)
         raise ProbeError("timeout", f"{permitted.monitor} had its {request.duration_s:g} s")
 
+    async def _onboard(self, request: Onboard, interface: Interface) -> Onboarded:
+        folder = Path(self._config.socket).parent
+        return await onboard(request, network(self._config, request), interface, folder, self._file)
 
-def _not_for(interface: str, what: str) -> ProbeError:
-    return ProbeError("denied", f"radios.{interface}.{what} is not set in the helper's configuration")
+    def _permitted(self, request: Request) -> tuple[str, RadioConfig]:
+        """The radio that a request is about, by its interface's name.
+
+        Raises:
+            ProbeError: denied, the configuration does not say that it may.
+        """
+        what = type(request).__name__.lower()
+        name = request.interface or self._only("onboard")
+        found = self._config.radios.get(name)
+        if found is None:
+            raise ProbeError("denied", f"{name} is not in the helper's configuration")
+        if isinstance(request, Onboard):
+            network(self._config, request)
+        if not getattr(found, what):
+            raise ProbeError("denied", f"radios.{name}.{what} is not set in the helper's configuration")
+        return name, found
+
+    def _only(self, what: str) -> str:
+        """Raises ProbeError: denied, there is none of that use, or several."""
+        found = [name for name, radio in self._config.radios.items() if getattr(radio, what)]
+        if len(found) != 1:
+            raise ProbeError("denied", f"the helper's configuration has {len(found)} radios for {what}: name one")
+        return found[0]
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -199,17 +226,20 @@ def _listener(config: HelperConfig, file: str) -> socket.socket:
     path = Path(config.socket)
     _make_way(path, file)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
+    before, made = os.umask(0o177), path.with_name(f".{path.name}")
     try:
-        listener.bind(config.socket)
+        made.unlink(missing_ok=True)
+        listener.bind(str(made))
+        listener.listen()
+        with contextlib.suppress(PermissionError):  # as a user of its own the helper has the agent's group by its unit
+            os.chown(made, -1, _group(config))
+        made.chmod(0o660)
+        made.rename(path)  # it is there from the moment on that it answers
     except OSError as e:
         listener.close()
         raise ConfigError(file, "socket", f"{path}: {e.strerror}") from e
     finally:
         os.umask(before)
-    with contextlib.suppress(PermissionError):  # as a user of its own the helper has the agent's group from its unit
-        os.chown(path, -1, _group(config))
-    path.chmod(0o660)
     return listener
 
 

@@ -13,14 +13,16 @@ from fibrewatch_agent.radio_helper.messages import (
     Answer,
     Monitor,
     Monitoring,
+    Onboard,
+    Onboarded,
     Refused,
     Request,
     Scan,
     Scanned,
 )
 
-_CONNECT_S, _MARGIN_S = 5.0, 25.0
-"""The margin is what a request may wait for its radio, and what putting back takes."""
+_CONNECT_S, _MARGIN_S, _ONBOARD_MARGIN_S = 5.0, 25.0, 120.0
+"""The margin is what a request may wait for its radio, and what putting back takes; a cell takes seconds to start."""
 
 
 async def scan(request: Scan, path: str = DEFAULT_SOCKET) -> Scanned:
@@ -49,6 +51,19 @@ async def monitor(request: Monitor, path: str = DEFAULT_SOCKET) -> AsyncIterator
         if not isinstance(answer, Monitoring):
             raise _unfit()
         yield answer.interface
+
+
+async def onboard(request: Onboard, path: str = DEFAULT_SOCKET) -> Onboarded:
+    """One onboarding on a radio that is the helper's for the time.
+
+    Raises:
+        ProbeError: As `scan`; what failed on the way itself is in the answer.
+    """
+    async with _asked(request, path) as reader:
+        answer = await _answer(reader, request.limits.longest_s(fast=request.fast) + _ONBOARD_MARGIN_S)
+    if not isinstance(answer, Onboarded):
+        raise _unfit()
+    return answer
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,146 @@
+"""The station: wpa_supplicant as our child, told of one network by its control interface, and listened to."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.child import child
+from fibrewatch_agent.radio_helper.order import Order
+from fibrewatch_agent.radio_helper.way import Way
+from fibrewatch_agent.wifi.control import Control, attached
+from fibrewatch_agent.wifi.joining import Event, Failure, Joining, reason_of
+
+_START_S, _LEAVE_S, _KEPT = 20.0, 5.0, 65536
+_CACHED = "PMKSA-CACHE-ADDED"
+_HANDSHAKE_TIMEOUT = 15
+_CONFIG = "ctrl_interface={folder}\np2p_disabled=1\nupdate_config=0\n"
+
+
+class Station:
+    """One station and its network, number 0."""
+
+    def __init__(self, control: Control, order: Order, way: Way) -> None:
+        self._control, self._order, self._way = control, order, way
+
+    async def prepare(self) -> None:
+        """Tells it of the network; secrets go by the socket, no file and no command line has them."""
+        await self._control.ask("SET sae_pwe 2")
+        number = (await self._control.ask("ADD_NETWORK")).strip()
+        for name, value in self._order.variables:
+            await self._control.set_network(number, name, value)
+
+    async def join(self) -> None:
+        """Onto the network with no keys known from before.
+
+        Raises:
+            ProbeError: The phase is noted.
+        """
+        began = time.monotonic()
+        await self._control.ask("SELECT_NETWORK 0")
+        joining = await self._followed(began)
+        times = joining.times()
+        self._way.note(**times, attempts=joining.attempts or None, bssid=joining.bssid, frequency=joining.frequency)
+        self._way.note(status_code=joining.status_code)
+        if joining.ended is None:
+            self._way.note(reason_code=joining.reason_code)
+            raise await self._failed(joining)
+        self._way.note(join=joining.ended - began, security=(await self._status()).get("key_mgmt"))
+
+    async def _failed(self, joining: Joining) -> ProbeError:
+        why = joining.given_up(self._order.request.limits.join_s)
+        if why.phase == "scan":
+            why = await self._unseen(why)
+        self._way.fail(why.phase)
+        return ProbeError(why.error, f"{why.phase}: {why.detail}")
+
+    async def _unseen(self, why: Failure) -> Failure:
+        """A network that is on the air but was not chosen has another security than the configuration says."""
+        lines = [line.split("\t") for line in (await self._control.ask("SCAN_RESULTS")).splitlines()]
+        seen = [line for line in lines if len(line) == 5 and line[4] == self._order.ssid]
+        if not seen:
+            return why._replace(detail=f"{self._order.ssid!r} {why.detail}")
+        return why._replace(error="denied", detail=f"{self._order.ssid!r} is there with another security: {seen[0][3]}")
+
+    def blamed(self, e: ProbeError) -> ProbeError:
+        """What failed after the join, or the loss of the link meanwhile.
+
+        An access point that never took the handshake's last message says so seconds later (reason 15): it was that.
+        """
+        while (event := self._control.event_now()) is not None:
+            if event.text.startswith("CTRL-EVENT-DISCONNECTED"):
+                lost = reason_of(event)
+                self._way.note(reason_code=lost)
+                if lost == _HANDSHAKE_TIMEOUT:
+                    self._way.note(failed_phase="handshake", handshake=None, join=None)
+                    return ProbeError("denied", "handshake: the access point ended it as unfinished (reason 15)")
+                return ProbeError(e.error, f"{e.detail}; the link was lost meanwhile (reason {lost})")
+        return e
+
+    async def come_back(self) -> None:
+        """Leaves, and comes back with the keys that are known.
+
+        Raises:
+            ProbeError: The phase is noted as "fast".
+        """
+        async with self._way.phase("fast", self._order.request.limits.join_s + _LEAVE_S):
+            await self._leave()
+            known = len((await self._control.ask("PMKSA")).splitlines()) > 1
+            began = time.monotonic()
+            await self._control.ask("RECONNECT")
+            fresh: list[Event] = []
+            joining = await self._followed(began, fresh)
+            if joining.ended is None:
+                why = joining.given_up(self._order.request.limits.join_s)
+                raise ProbeError(why.error, f"{why.phase}: {why.detail}")
+        new = any(event.text.startswith(_CACHED) for event in fresh)
+        self._way.note(**{f"fast_{phase}": took_s for phase, took_s in joining.times().items()})
+        self._way.note(fast_join=joining.ended - began, fast_cached=known and not new and not joining.eap_seen)
+
+    async def _leave(self) -> None:
+        await self._control.ask("DISCONNECT")
+        async with asyncio.timeout(_LEAVE_S):
+            while not (await self._control.event()).text.startswith("CTRL-EVENT-DISCONNECTED"):
+                pass
+
+    async def _followed(self, began: float, heard: list[Event] | None = None) -> Joining:
+        """Until it is joined, has failed for good, or the time is over."""
+        joining = Joining(began, eap=self._order.eap, keys=self._order.keys)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._order.request.limits.join_s):
+                while joining.ended is None and joining.failure is None:
+                    event = await self._control.event()
+                    joining.take(event)
+                    if heard is not None:
+                        heard.append(event)
+        return joining
+
+    async def _status(self) -> dict[str, str]:
+        lines = (await self._control.ask("STATUS")).splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+@contextlib.asynccontextmanager
+async def station(order: Order, way: Way) -> AsyncIterator[Station]:
+    """wpa_supplicant on the interface, ready to join; it has ended when the block is left.
+
+    Raises:
+        ProbeError: tool_failed, it does not start.
+        ToolError: It is not installed.
+    """
+    folder = Path(order.folder)
+    config = folder / "wpa_supplicant.conf"
+    config.write_text(_CONFIG.format(folder=folder / "control"), "ascii")
+    argv = [order.supplicant, "-i", order.interface, "-D", "nl80211", "-c", str(config)]
+    async with child(argv, keep=_KEPT, tail=True) as process, contextlib.AsyncExitStack() as opened:
+        try:
+            async with asyncio.timeout(_START_S):
+                path = folder / "control" / order.interface
+                here = Station(await opened.enter_async_context(attached(path, folder)), order, way)
+                await here.prepare()
+        except TimeoutError as e:
+            said = process.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise ProbeError("tool_failed", f"wpa_supplicant does not start: {said}") from e
+        yield here

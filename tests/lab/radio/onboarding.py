@@ -1,0 +1,127 @@
+"""In the lab: the radio helper as its unit would run it, the networks that it knows, and what stands behind them."""
+
+import asyncio
+import grp
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.radio_helper.messages import Onboard, Onboarded
+from fibrewatch_agent.wifi import radio
+from tests.lab.radio.world import HELD, PASSPHRASE, ROOT, AccessPoint
+from tests.support.agent import wait_until
+from tests.support.certificates import Authority
+from tests.support.netns import run
+
+FOLDER = Path("/run/radio-helper")
+SOCKET = FOLDER / "helper.sock"
+USER, HELPER = "fibrewatch", "fibrewatch-radio"
+CHECK, PAGE = "http://check.example/generate_204", "http://www.example/page"
+_WEB = """
+import http.server, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({status})
+        {more}
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(("0.0.0.0", 80), Answer).serve_forever()
+"""
+PORTAL = 'self.send_header("Location", "http://login.example/")'
+PASSWORD = "an identity's password"
+
+
+def prepare(networks: str, radios: str = "[radios.wlan0]\nonboard = true\n") -> None:
+    """The users, the folder and the configuration; secrets are the helper's alone."""
+    for user in (USER, HELPER):
+        run("useradd", "--system", user)
+    _open_the_way()
+    FOLDER.mkdir()
+    for name, text in {"right": PASSPHRASE, "wrong": "not the passphrase", "password": PASSWORD}.items():
+        secret(name, text)
+    (FOLDER / "helper.toml").write_text(f'socket = "{SOCKET}"\nuser = "{USER}"\n{radios}{networks}')
+    os.chown(FOLDER, pwd.getpwnam(HELPER).pw_uid, grp.getgrnam(USER).gr_gid)
+
+
+def secret(name: str, text: str) -> None:
+    """A file that only the helper may read."""
+    path = FOLDER / name
+    path.write_text(f"{text}\n")
+    os.chown(path, pwd.getpwnam(HELPER).pw_uid, -1)
+    path.chmod(0o600)
+
+
+def _open_the_way() -> None:
+    """A Python in a home may not be reached by other users; here nothing lasts."""
+    for each in (sys.executable, os.path.realpath(sys.executable)):
+        for folder in Path(each).parents:
+            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
+
+
+def network(name: str, ssid: str, security: str, **more: str) -> str:
+    """A table of the helper's configuration."""
+    fields = {"ssid": ssid, "security": security} | more
+    return f"[networks.{name}]\n" + "".join(f'{key} = "{value}"\n' for key, value in fields.items())
+
+
+@contextmanager
+def helper() -> Iterator[subprocess.Popen[bytes]]:
+    """As a user of its own with one capability, in the group of the one who may ask."""
+    argv = ["setpriv", "--reuid", HELPER, "--regid", USER, "--clear-groups", "--no-new-privs"]
+    argv += [f"--{kind}=-all,+net_admin" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    argv += [str(program()), "radio-helper", "--config", str(FOLDER / "helper.toml"), "--log-level", "debug"]
+    with (HELD / "radio-helper.log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    try:
+        wait_until(SOCKET.exists, "the radio helper")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def program() -> str:
+    """The installed agent."""
+    return str(shutil.which("fibrewatch-agent", path=str(ROOT / ".venv/bin")))
+
+
+def onboarded(name: str, **fields: Any) -> Onboarded:
+    """One onboarding, asked as the probe asks it."""
+    request = Onboard(network=name, **{"check": CHECK, "url": PAGE} | fields)
+    try:
+        return asyncio.run(radio.onboard(request, str(SOCKET)))
+    except ProbeError as e:
+        raise AssertionError(f"{name}: {e}") from e
+
+
+def web(point: AccessPoint, status: int = 204, more: str = "pass") -> subprocess.Popen[bytes]:
+    """A web server behind an access point."""
+    path = HELD / f"web-{point.interface}-{status}.py"
+    path.write_text(_WEB.format(status=status, more=more))
+    return point.namespace.popen([sys.executable, str(path)])
+
+
+def eap_server(folder: Path, authority: Authority) -> dict[str, object]:
+    """hostapd's options for an authentication server of its own: EAP-TLS, and PEAP with a password."""
+    server = authority.certificate("radius", subject="/CN=radius.example", names="DNS:radius.example")
+    users = folder / "users"
+    users.write_text(f'"box@example" TLS,PEAP\n* PEAP\n"box@example" MSCHAPV2 "{PASSWORD}" [2]\n')
+    return {
+        "wpa_key_mgmt": "WPA-EAP",
+        "wpa_passphrase": None,
+        "ieee8021x": 1,
+        "eap_server": 1,
+        "eap_user_file": users,
+        "ca_cert": authority.pem,
+        "server_cert": server,
+        "private_key": server,
+        "nas_identifier": "lab",
+    }
