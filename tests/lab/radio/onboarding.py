@@ -8,8 +8,9 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,27 @@ def helper() -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+@contextmanager
+def command_lines() -> Iterator[set[str]]:
+    """Those of every process that is seen meanwhile, and their environments."""
+    seen, ending = set[str](), threading.Event()
+
+    def look() -> None:
+        while not ending.wait(1):
+            for each in Path("/proc").glob("[0-9]*"):
+                for name in ("cmdline", "environ"):
+                    with suppress(OSError):
+                        seen.add((each / name).read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ending.set()
+        thread.join()
 
 
 def program() -> str:

@@ -1,0 +1,128 @@
+"""Onto networks of virtual radios by way of the radio helper, which has one capability; the agent has none of its own.
+
+Oracles are not ours: hostapd's own stamps, and what passed on the air, read by tshark.
+"""
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.lab.radio.play import play
+from tests.lab.radio.world import PASSPHRASE
+
+_MARKS = {
+    "authenticated": "IEEE 802.11: authenticated",
+    "associated": "IEEE 802.11: associated",
+    "keys": "WPA: pairwise key handshake completed",
+}
+_WAY = ("scan", "authentication", "association", "handshake", "dhcp", "gateway", "dns", "portal", "first_byte")
+
+
+class Frame(NamedTuple):
+    """One on the air: `kind` is type and subtype."""
+
+    at: float
+    kind: int
+    eapol: bool
+    key_message: str
+
+
+def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
+    facts = play("onboarding", tmp_path / "lab", virtual_time=True, timeout_s=400)
+    published, wrong = facts["published"], facts["wrong"]
+    result = published["result"]
+    assert (published["outcome"], result["phases_passed"], result["security"]) == ("ok", len(_WAY), "WPA2-PSK")
+    assert all(result[phase] > 0 for phase in _WAY)
+    assert result["join"] == pytest.approx(sum(result[phase] for phase in _WAY[:4]), rel=0.1)
+    assert result["total"] == pytest.approx(sum(result[phase] for phase in _WAY), rel=0.1)
+    assert result["fast_join"] < result["join"] / 10, "who comes back need not scan"
+    assert wrong["result"]["failed_phase"] == "handshake"
+    assert wrong["error"] == "denied"
+    of_the_point(facts["log"], result)
+    of_the_air(tmp_path / "lab/air.pcap", result)
+    for text in (facts["helper"], facts["commands"], str(facts["published"])):
+        assert PASSPHRASE not in text
+
+
+def of_the_point(log: str, result: Any) -> None:
+    """The access point's stamps: of the way back, where every page of the programs is in memory already."""
+    times = {name: stamps(log, text) for name, text in _MARKS.items()}
+    _, authenticated = times["authenticated"][:2]
+    _, keys = times["keys"][:2]
+    ours = result["fast_association"] + result["fast_handshake"]
+    assert ours == pytest.approx(keys - authenticated, rel=0.3, abs=0.002)
+
+
+def of_the_air(pcap: Path, result: Any) -> None:
+    """Frames in the order of the phases, and as long as these say."""
+    found = frames(pcap)
+    starts = [frame.at for frame in found if frame.kind == 11]  # authentication: one each way, twice
+    last_keys = [frame.at for frame in found if frame.key_message == "4"]
+    first, second = starts[0], starts[2]
+    assert first < last_keys[0] < second < last_keys[-1]
+    requests = [frame.at for frame in found if frame.kind in (0, 2)]
+    eapol = [frame.at for frame in found if frame.eapol]
+    assert starts[0] < starts[1] < requests[0] < eapol[0]
+    assert all(earlier <= later for earlier, later in pairwise(eapol))
+    back = sum(result[f"fast_{phase}"] for phase in ("authentication", "association", "handshake"))
+    assert back == pytest.approx(last_keys[-1] - second, rel=0.3, abs=0.002)
+    whole = sum(result[phase] for phase in ("authentication", "association", "handshake"))
+    assert whole >= (last_keys[0] - first) * 0.9
+
+
+def stamps(log: str, text: str) -> list[float]:
+    """When hostapd said a thing, seconds since 1970."""
+    return [float(found[1]) for found in re.finditer(rf"^(\d+\.\d+): .*{re.escape(text)}", log, re.MULTILINE)]
+
+
+def frames(pcap: Path) -> list[Frame]:
+    """All frames but retries, as tshark reads them."""
+    fields = ["frame.time_epoch", "wlan.fc.type_subtype", "eapol.type", "wlan_rsna_eapol.keydes.msgnr"]
+    argv = ["tshark", "-r", str(pcap), "-Y", "wlan.fc.retry == 0", "-T", "fields"]
+    argv += [word for field in fields for word in ("-e", field)]
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    parts = [line.split("\t") for line in lines]
+    return [Frame(float(at), int(kind, 0), eapol != "", number) for at, kind, eapol, number in parts]
+
+
+FAILED = {
+    "psk-wrong": ("handshake", "denied", "passphrase may be wrong"),
+    "psk-as-sae": ("scan", "denied", "is there with another security: [WPA2-PSK-CCMP]"),
+    "sae-wrong": ("authentication", "denied", "passphrase may be wrong"),
+    "peap-wrong": ("eap", "denied", "refuses the identity, password or certificate"),
+    "peap-other-ca": ("eap", "tls", "certificate is refused"),
+    "peap-other-name": ("eap", "tls", "certificate is refused"),
+    "no-server": ("first_byte", "refused", "connecting to"),
+    "portal": ("portal", "denied", "status 302, it leads to http://login.example/"),
+    "dns-refused": ("dns", "refused", "asking 10.77.0.1"),
+    "dns-silent": ("dns", "timeout", "asking 10.77.0.19"),
+    "dns-no-name": ("dns", "denied", "REFUSED"),
+    "gateway-silent": ("gateway", "timeout", "no end within"),
+    "dhcp-silent": ("dhcp", "timeout", "no offer"),
+    "full": ("authentication", "busy", "takes no more stations (status 17)"),
+    "gone": ("scan", "unreachable", "'fibre' not found"),
+}
+
+
+@pytest.mark.full_lab
+def test_the_phase_that_failed_is_the_one_named(tmp_path: Path) -> None:
+    facts = play("onboarding_faults", tmp_path / "lab", virtual_time=True, timeout_s=900)
+    told = {name: (each["result"].get("failed_phase"), each.get("error")) for name, each in facts.items()}
+    assert told == dict.fromkeys(("psk", "sae", "tls", "peap"), (None, None)) | {
+        name: (phase, error) for name, (phase, error, _) in FAILED.items()
+    }
+    for name, (_, _, detail) in FAILED.items():
+        assert detail in facts[name]["detail"], name
+    for name in ("tls", "peap"):
+        full = facts[name]["result"]
+        assert full["eap"] > 0
+        assert "fast_eap" not in full, "known keys spare EAP"
+    assert [facts[name]["result"]["fast_cached"] for name in ("psk", "sae", "tls", "peap")] == [False, True, True, True]
+    for name in ("psk", "sae", "tls", "peap"):
+        result = facts[name]["result"]
+        assert result["fast_join"] < result["join"] / 3, name
+        assert result["phases_passed"] == len(_WAY) + (name in ("tls", "peap"))
