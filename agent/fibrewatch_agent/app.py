@@ -18,6 +18,7 @@ from fibrewatch_agent import memory, own_certificate
 from fibrewatch_agent.clock import ClockWatch, boot_id
 from fibrewatch_agent.conditions import Observer, between
 from fibrewatch_agent.config import AgentConfig, load_config
+from fibrewatch_agent.identity.renewal import Renewal
 from fibrewatch_agent.line.keeper import LineKeeper
 from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.net.interfaces import inventory
@@ -149,10 +150,15 @@ class App:
                 lambda: inventory(self._config.plans),
                 self._status_changed,
                 self._uplink_stop,
+                renewal=self._renewal(),
             )
             if self._tests_ended:
                 return
             self._uplink_stop = asyncio.Event()
+
+    def _renewal(self) -> Renewal | None:
+        tls = self._config.broker.tls
+        return Renewal(self._config.agent, tls) if tls is not None else None
 
     async def _store(self, measurement: AnyMeasurement, *, dated: bool) -> None:
         """What began before the clock was good, and ends after it, is dated here."""

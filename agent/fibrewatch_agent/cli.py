@@ -53,9 +53,22 @@ def _commands() -> Commands:
     commands.add("calibrate", _calibrate, "measure what the box itself can move, and keep it")
     commands.add("check-config", _check_config, "check the config file, and print what its tests send")
     _add_responder_options(commands.add("responder", _responder, "be the far end that boxes measure against"))
+    _add_join_options(commands.add("join", _join, "become one of the operator's boxes, by a bundle or a token"))
     helper = commands.add("radio-helper", _radio_helper, "be the service that may change this box's radios")
     helper.add_argument("--check", action="store_true", help="check the file and end")
     return commands
+
+
+def _add_join_options(join: argparse.ArgumentParser) -> None:
+    by = join.add_mutually_exclusive_group(required=True)
+    by.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE", help="as `fibrewatch enrol --bundle` wrote it")
+    by.add_argument(
+        "--token", metavar="WORD", help="as `fibrewatch enrol` printed it; `-` reads it from standard input"
+    )
+    join.add_argument("--state-dir", type=Path, default=Path("/var/lib/fibrewatch-agent"), metavar="DIR")
+    join.add_argument(
+        "--replace", action="store_true", help="write the config anew, even if this is another box so far"
+    )
 
 
 def _add_once_options(once: argparse.ArgumentParser) -> None:
@@ -166,6 +179,17 @@ def _check_config(arguments: argparse.Namespace) -> int:
         print(f"\n{table(config.plans)}", flush=True)
     for line in budgets(config):
         print(line, flush=True)
+    return OK
+
+
+def _join(arguments: argparse.Namespace) -> int:
+    from fibrewatch_agent.identity import asking, join
+
+    path = (arguments.config or DEFAULT_PATH).absolute()
+    place = join.Place(path, arguments.state_dir.absolute())
+    word = sys.stdin.readline() if arguments.token == "-" else arguments.token  # noqa: S105 not a token
+    joined = asking.by_token(word) if word is not None else join.from_bundle(arguments.bundle)
+    print("\n".join(join.write(joined, place, replace=arguments.replace)), flush=True)
     return OK
 
 

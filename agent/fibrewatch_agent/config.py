@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from fibrewatch import schedule
 from fibrewatch.config import Duration, Size, build, nearest, read_toml
 from fibrewatch.errors import ConfigError, WireError
+from fibrewatch.files import readable_by_others
 from fibrewatch.measurement import Target
 from fibrewatch.results import PROBES, ProbeType
 from fibrewatch.wire import ID_PATTERN, AgentId, agent_id
@@ -352,6 +353,8 @@ class _Checker:
         if tls is not None and (tls.certificate is None) != (tls.key is None):
             missing = "key" if tls.key is None else "certificate"
             self._fail("broker.tls", f"{missing} is missing: certificate and key go together")
+        if tls is not None and tls.key is not None and tls.key.exists() and readable_by_others(tls.key):
+            self._fail("broker.tls.key", f"{tls.key}: others may read it: chmod 600, and think who has")
 
     def _fail(self, place: str, problem: str) -> NoReturn:
         raise ConfigError(self.file, place, problem)

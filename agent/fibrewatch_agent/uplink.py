@@ -15,6 +15,7 @@ from fibrewatch.errors import WireError
 from fibrewatch_agent import memory
 from fibrewatch_agent.config import BrokerConfig, TlsConfig
 from fibrewatch_agent.courier import Courier
+from fibrewatch_agent.identity.renewal import Renewal
 from fibrewatch_agent.spool import Spool
 from fibrewatch_agent.window import Pace
 
@@ -65,6 +66,7 @@ async def run_uplink(  # noqa: PLR0917
     status_changed: asyncio.Event,
     stopping: asyncio.Event,
     *,
+    renewal: Renewal | None = None,
     timing: Timing | None = None,
     rng: random.Random | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -78,7 +80,7 @@ async def run_uplink(  # noqa: PLR0917
     reporter = Reporter(agent, status, inventory, status_changed, timing)
     failures = 0
     while not stopping.is_set():
-        link = Link(broker, reporter, courier, stopping=stopping, timing=timing)
+        link = Link(broker, reporter, courier, renewal, stopping=stopping, timing=timing)
         began = clock()
         try:
             await link.run()
@@ -144,6 +146,7 @@ class Link:
         broker: BrokerConfig,
         reporter: Reporter,
         courier: Courier,
+        renewal: Renewal | None,
         *,
         stopping: asyncio.Event,
         timing: Timing,
@@ -151,7 +154,9 @@ class Link:
         self.connected = False
         self._broker, self._agent, self._timing = broker, reporter.agent, timing
         self._reporter, self._courier, self._stopping = reporter, courier, stopping
+        self._renewal = renewal if renewal is not None and renewal.possible else None
         self._ack_topic = wire.down_topic(self._agent, "ack")
+        self._renew_topic = wire.down_topic(self._agent, "renew")
         self._collector_topic = wire.collector_topic(self._agent.territory)
         self._client: aiomqtt.Client
 
@@ -218,6 +223,8 @@ class Link:
                     tasks.create_task(self._limit_flush(limit), name="uplink-flush"),
                 ]
                 await self._subscribe()
+                if self._renewal is not None:
+                    jobs.append(tasks.create_task(self._renewal.run(self.publish), name="uplink-renew"))
                 await self._reporter.begin(self)
                 await self._courier.deliver(self._publish_results, self._stopping)
                 for job in jobs:
@@ -239,6 +246,8 @@ class Link:
         (ack,) = await self._client.subscribe(self._ack_topic, qos=1)
         if ack == REFUSED:
             raise LinkLostError(f"the broker refuses {self._ack_topic}: check its access rules")
+        if self._renewal is not None:
+            await self._client.subscribe(self._renew_topic, qos=1)
         (collector,) = await self._client.subscribe(self._collector_topic, qos=1)
         if collector == REFUSED:
             log.warning("the broker refuses %s: sending goes on while the collector is away", self._collector_topic)
@@ -283,6 +292,8 @@ class Link:
     async def _take(self, topic: str, payload: bytes) -> None:
         if topic == self._ack_topic:
             await self._courier.acknowledged(wire.decode(payload, wire.Ack))
+        elif topic == self._renew_topic and self._renewal is not None:
+            self._renewal.answered(payload)
         elif topic == self._collector_topic:
             # Nothing retained any more: not known, and then it is worth trying.
             state = wire.decode(payload, wire.CollectorStatus).state if payload else "online"

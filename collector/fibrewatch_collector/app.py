@@ -20,6 +20,7 @@ from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector import floor_series, own_clock, recovery
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
+from fibrewatch_collector.identity.service import IdentityService
 from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.ledger import books, inventories
@@ -58,12 +59,18 @@ class App:
             config.broker,
             store,
             known=self._knows,
+            shut_out=self._shuts_out,
             territories=list(inventory.territories),
             retention_s=config.store.retention_s,
             version=__version__,
-            events=Events(committed=self.hub.committed, status=self.hub.status, inventory=self._scheduled),
+            events=Events(
+                committed=self.hub.committed, status=self.hub.status, inventory=self._scheduled, renew=self._renew
+            ),
             clock=clock,
         )
+        self._identity: IdentityService | None = None
+        if config.authority is not None:
+            self._identity = IdentityService(config.authority.folder, self.ingest.answer_renewal)
         self.own.watch(self.ingest.stats, lambda: self.ingest.writer.depth)
         self._stop = asyncio.Event()
         self._totals_at = self._floors_at = float("-inf")
@@ -89,6 +96,13 @@ class App:
 
     def _knows(self, agent: AgentId) -> bool:
         return self.hub.inventory.knows(agent)
+
+    def _shuts_out(self, agent: AgentId) -> bool:
+        return self._identity is not None and self._identity.shuts_out(agent)
+
+    def _renew(self, agent: AgentId, payload: bytes) -> None:
+        if self._identity is not None:
+            self._identity.asked(agent, payload)
 
     def _scheduled(self, agent: AgentId, schedule: Schedule, at: float) -> None:
         """What a box was told to do counts now, and in reports: it says what was to be expected."""
@@ -162,6 +176,8 @@ class App:
                 group.create_task(Settling(self.hub, self._store, self._write).run(), name="settling"),
                 group.create_task(self._keep_reports(), name="reports"),
             ]
+            if self._identity is not None:
+                tasks.append(group.create_task(self._identity.run(), name="identity"))
             log.info("version=%s http=%s store=%s", __version__, self._config.http.address, self._config.store.path)
             await self._stop.wait()
             log.info("stopping")

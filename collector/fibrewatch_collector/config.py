@@ -90,6 +90,12 @@ class Evidence(Struct, frozen=True, kw_only=True):
     key: Path | None = None
 
 
+class AuthorityConfig(Struct, frozen=True, kw_only=True):
+    """[authority]: where `fibrewatch ca init` made it; boxes are then renewed, shut out and let in by it."""
+
+    folder: Path = Path("/var/lib/fibrewatch/authority")
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """collector.toml; relative paths are relative to its folder."""
 
@@ -99,6 +105,7 @@ class Config(Struct, frozen=True, kw_only=True):
     http: Http = Http()
     reports: Reports = Reports()
     evidence: Evidence = Evidence()
+    authority: AuthorityConfig | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -130,6 +137,7 @@ def _anchored(config: Config, folder: Path) -> Config:
         sites=folder / config.sites,
         store=replace(config.store, path=folder / config.store.path),
         broker=replace(config.broker, tls=tls),
+        authority=config.authority and AuthorityConfig(folder=folder / config.authority.folder),
         reports=replace(config.reports, folder=config.reports.folder and folder / config.reports.folder),
         evidence=replace(config.evidence, key=config.evidence.key and folder / config.evidence.key),
     )

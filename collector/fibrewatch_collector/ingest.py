@@ -45,6 +45,7 @@ class Events(Struct, frozen=True, kw_only=True):
     committed: Callable[[Committed, float], None] = lambda done, seconds: None
     status: Callable[[AgentId, Status, float], None] = lambda agent, status, at: None
     inventory: Callable[[AgentId, Inventory, float], None] = lambda agent, inventory, at: None
+    renew: Callable[[AgentId, bytes], None] = lambda agent, payload: None
 
 
 _NO_EVENTS = Events()
@@ -64,6 +65,7 @@ class Ingest:
         store: Store,
         *,
         known: Callable[[AgentId], bool],
+        shut_out: Callable[[AgentId], bool] = lambda agent: False,
         territories: Sequence[str],
         retention_s: float,
         version: str,
@@ -74,12 +76,14 @@ class Ingest:
         self.unknown: deque[AgentId] = deque(maxlen=_UNKNOWN_REMEMBERED)
         self.writer = Writer(store, self, retention_s=retention_s, clock=clock)
         self._broker, self._known, self._territories = broker, known, tuple(territories)
+        self._shut_out = shut_out
         self._retention_s, self._version, self._events, self._clock = retention_s, version, events, clock
         self._acks = PendingAcks()
         self._warned: set[AgentId] = set()
         self._warned_of_conflict: set[AgentId] = set()
         self._state_changed, self._retarget = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._connection: Connection | None = None
 
     async def run(self) -> None:
         """Until cancelled; then writes what came, says goodbye and returns.
@@ -105,6 +109,11 @@ class Ingest:
     def listen_anew(self) -> None:
         """Connects anew: the broker then repeats every retained status and inventory, those of new boxes too."""
         self._retarget.set()
+
+    def answer_renewal(self, agent: AgentId, payload: bytes) -> None:
+        """On the box's renew channel, where there is a connection; the box asks again otherwise."""
+        if self._connection is not None:
+            self._connection.publish(wire.down_topic(agent, "renew"), payload)
 
     async def _watch_writer(self) -> None:
         await asyncio.wrap_future(self.writer.ended)
@@ -136,6 +145,7 @@ class Ingest:
                 log.log(logging.WARNING if tries <= 1 else logging.DEBUG, "broker=%s: %s", self._where, _first(errors))
             finally:
                 if ingesting:
+                    self._connection = None
                     self._set_connected(False)
             ceiling = min(_BACKOFF_MAX_S, _BACKOFF_S * 2.0 ** min(tries, 10))
             await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311 full jitter, not a secret
@@ -157,6 +167,7 @@ class Ingest:
                 group.create_task(connection.ended(), name="ingest-session")
                 if ingesting:
                     await connection.subscribe(_FILTERS)
+                    self._connection = connection
                     self._set_connected(True)
                     log.info("broker=%s: connected", self._where)
                     group.create_task(self._acknowledge(connection), name="ingest-acks")
@@ -219,6 +230,9 @@ class Ingest:
             self.stats.unknown_agents += 1
             self.unknown.append(agent)
             return
+        if self._shut_out(agent):
+            self.stats.shut_out += 1
+            return
         try:
             self._on_channel(agent, channel, payload)
         except WireError as e:
@@ -233,7 +247,9 @@ class Ingest:
             self._events.status(agent, wire.decode(payload, Status), now)
         elif channel == "inventory":
             self._events.inventory(agent, wire.decode(payload, Inventory), now)
-        elif channel != "renew":
+        elif channel == "renew":
+            self._events.renew(agent, payload)
+        else:
             raise WireError("channel", f"{channel!r} is not of the contract")
 
     def _offer(self, delivery: Delivery) -> None:

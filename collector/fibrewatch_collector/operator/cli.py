@@ -19,7 +19,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import Inventory, load_inventory
-from fibrewatch_collector.operator import declare_cli, evidence_cli, files, generate
+from fibrewatch_collector.operator import declare_cli, evidence_cli, files, generate, identity_cli
 
 PROGRAM = "fibrewatch"
 DEFAULT_API = "http://127.0.0.1:8480"
@@ -53,6 +53,9 @@ def parser() -> Parser:
         ("verify", evidence_cli.add_verify, "check such an archive and recompute its figures; needs no collector"),
         ("evidence-key", evidence_cli.add_key, "make the key that signs such archives, or show it"),
         ("rules", _add_rules, "recording and alert rules, for Grafana's engine or Prometheus'"),
+        ("ca", identity_cli.add_ca, "the authority that boxes and broker are known by"),
+        ("enrol", identity_cli.add_enrol, "let a box in: a token for `fibrewatch-agent join`, or a bundle"),
+        ("revoke", identity_cli.add_revoke, "shut a box out at once: a stolen one, say"),
         ("check-config", _add_check, "check a collector's files"),
     ):
         add_options(commands.add_parser(name, help=text, description=text, allow_abbrev=False))

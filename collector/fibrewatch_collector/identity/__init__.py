@@ -1,0 +1,1 @@
+"""The operator's own certificate authority: boxes are enrolled, renewed and revoked by it."""
