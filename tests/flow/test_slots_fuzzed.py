@@ -12,7 +12,7 @@ import pytest
 from fibrewatch_agent.responder import openapi
 from tests.support.slots import Responder
 
-EXAMPLES = 15
+EXAMPLES = 8
 ROOT = Path(__file__).parents[2]
 
 
