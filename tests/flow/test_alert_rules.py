@@ -1,0 +1,283 @@
+"""Every alert by promtool: it fires when it should and not before, says what it must, and look-alikes are silent."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from fibrewatch_collector.alerting import catalogue
+from tests.support.promtool import Case, complaints, fired, moments
+
+RULES = Path(__file__).parents[2] / "grafana/rules/prometheus/fibrewatch.rules.yaml"
+NAMES = {alert.name for alert in catalogue.alerts()}
+CARGO = 'territory="paris",site="cargo"'
+OTHER = 'territory="paris",site="other"'
+FIBRE = f'{CARGO},uplink="fibre"'
+BOX = f'{CARGO},agent="box-01"'
+NET = f'{FIBRE},objective="net"'
+LOSS = f'{FIBRE},objective="loss"'
+COLLECTOR = 'job="fibrewatch",instance="c"'
+LONG = "x2000"
+
+HEALTHY = {
+    f"up{{{COLLECTOR}}}": f"1{LONG}",
+    f"fibrewatch_collector_broker_up{{{COLLECTOR}}}": f"1{LONG}",
+    f"fibrewatch_collector_store_up{{{COLLECTOR}}}": f"1{LONG}",
+    f'fibrewatch_site_info{{{CARGO},name="Le Cargo",city="Paris",companies="30"}}': f"1{LONG}",
+    f'fibrewatch_site_info{{{OTHER},name="Other",city="Paris",companies="3"}}': f"1{LONG}",
+    f'fibrewatch_uplink_info{{{FIBRE},name="Le Cargo",kind="fibre",operator="Réseau L",companies="30"}}': f"1{LONG}",
+    f"fibrewatch_site_down{{{CARGO}}}": f"0{LONG}",
+    f"fibrewatch_site_down{{{OTHER}}}": f"0{LONG}",
+    f"fibrewatch_site_degraded{{{CARGO}}}": f"0{LONG}",
+    f"fibrewatch_uplink_down{{{FIBRE}}}": f"0{LONG}",
+    f"fibrewatch_site_cause_code{{{CARGO}}}": f"0{LONG}",
+    f"fibrewatch_site_state_since_timestamp_seconds{{{CARGO}}}": f"1790856000{LONG}",
+    f"fibrewatch_uplink_down_since_timestamp_seconds{{{FIBRE}}}": f"1790856000{LONG}",
+    f"fibrewatch_agent_up{{{BOX}}}": f"1{LONG}",
+    f"fibrewatch_agent_dark{{{BOX}}}": f"0{LONG}",
+    f"fibrewatch_agent_clock_synchronised{{{BOX}}}": f"1{LONG}",
+    f"fibrewatch_agent_spool_depth{{{BOX}}}": f"3{LONG}",
+    f"fibrewatch_agent_spool_full{{{BOX}}}": f"0{LONG}",
+    f"fibrewatch_agent_last_result_timestamp_seconds{{{BOX}}}": f"1790856000{LONG}",
+    f"fibrewatch_agent_certificate_until_timestamp_seconds{{{BOX}}}": f"2592000{LONG}",
+    'fibrewatch_target_down{target="responder"}': f"0{LONG}",
+    'fibrewatch_target_down_since_timestamp_seconds{target="responder"}': f"1790856000{LONG}",
+    'fibrewatch_target_missed_sites{target="responder"}': f"48{LONG}",
+    f'fibrewatch_tls_certificate_left_seconds{{{BOX},target="portal",test="tls",interface=""}}': f"2592000{LONG}",
+    f'fibrewatch_site_wifi_coverage_ratio{{{CARGO},floor="2"}}': f"0.97{LONG}",
+    f'fibrewatch_uplink_objective_asked_ratio{{{FIBRE},objective="wifi",kind="coverage"}}': f"0.95{LONG}",
+    f'fibrewatch_uplink_objective_at_risk{{{FIBRE},objective="rate",kind="compliance",peer=""}}': f"0{LONG}",
+    f'fibrewatch_uplink_objective_at_risk{{{FIBRE},objective="sf",kind="readiness",peer="us/sf"}}': f"0{LONG}",
+    f'fibrewatch_uplink_objective_recent_tests{{{FIBRE},objective="rate",outcome="missed"}}': f"3{LONG}",
+    f'fibrewatch_uplink_objective_recent_tests{{{FIBRE},objective="sf",outcome="missed"}}': f"3{LONG}",
+}
+for _id in ("fast", "slow", "drift"):
+    HEALTHY[f'fibrewatch_uplink_objective_budget_ratio{{{NET},kind="availability",burn="{_id}"}}'] = f"0.001{LONG}"
+    HEALTHY[f'fibrewatch_uplink_objective_budget_ratio{{{LOSS},kind="loss",burn="{_id}"}}'] = f"0.001{LONG}"
+for _window in ("10m", "30m", "2h", "6h", "3d"):
+    HEALTHY[f'fibrewatch_uplink_unavailable_ratio{{{FIBRE},window="{_window}"}}'] = f"0{LONG}"
+EVENTS = f"fibrewatch_uplink_objective_events_total{{{LOSS}}}"
+BAD = f"fibrewatch_uplink_objective_bad_events_total{{{LOSS}}}"
+HEALTHY |= {EVENTS: "0+60x2000", BAD: "0x2000"}
+
+
+def named(metric: str, *parts: str) -> str:
+    """The healthy series of a metric."""
+    (found,) = [each for each in HEALTHY if each.startswith(metric + "{") and all(part in each for part in parts)]
+    return found
+
+
+def shares(**windows: float) -> dict[str, str]:
+    """Shares of cut minutes: 0 for the first minute, then these."""
+    return {
+        f'fibrewatch_uplink_unavailable_ratio{{{FIBRE},window="{name[1:]}"}}': f"0x12 {share}{LONG}"
+        for name, share in windows.items()
+    }
+
+
+class Fault(NamedTuple):
+    """What changes for an alert to fire; all begins after a minute, unless `interval` is another."""
+
+    alert: str
+    changed: dict[str, str]
+    silent: str
+    fires: str
+    says: tuple[str, ...]
+    interval: str = "5s"
+
+
+AT_ONE = f"0x12 1{LONG}"
+FAULTS = [
+    Fault(
+        "SiteDown",
+        {named("fibrewatch_site_down", CARGO): AT_ONE, named("fibrewatch_site_cause_code"): f"8{LONG}"},
+        "1m",
+        "1m10s",
+        ("Le Cargo is down (paris/cargo)", "the line, or the site's power", "2026-10-01", "30", "/d/fibrewatch-site?"),
+    ),
+    Fault(
+        "UplinkDown",
+        {named("fibrewatch_uplink_down"): AT_ONE, named("fibrewatch_site_cause_code"): f"1{LONG}"},
+        "1m",
+        "1m10s",
+        ("fibre uplink fibre is cut", "Réseau L", "the access line (the operator's)", "30"),
+    ),
+    Fault(
+        "SiteDegraded",
+        {named("fibrewatch_site_degraded"): AT_ONE, named("fibrewatch_site_cause_code"): f"6{LONG}"},
+        "5m50s",
+        "6m20s",
+        ("Le Cargo is degraded", "packets are lost on the way"),
+    ),
+    Fault(
+        "WifiCoverage",
+        {named("fibrewatch_site_wifi_coverage_ratio"): f"0.97x12 0.9{LONG}"},
+        "15m",
+        "17m10s",
+        ("floor 2: Wi-Fi coverage", "90%"),
+    ),
+    Fault(
+        "ResponderDown",
+        {named("fibrewatch_target_down"): AT_ONE},
+        "1m10s",
+        "1m30s",
+        ("The target responder does not answer", "48 sites do not hear responder since 2026-10-01"),
+    ),
+    Fault(
+        "BrokerDown", {named("fibrewatch_collector_broker_up"): f"1x12 0{LONG}"}, "1m20s", "1m50s", ("has no broker",)
+    ),
+    Fault("CollectorDown", {named("up"): f"1x12 0{LONG}"}, "1m20s", "1m50s", ("collector c does not answer",)),
+    Fault("StoreDown", {named("fibrewatch_collector_store_up"): f"1x12 0{LONG}"}, "1m50s", "2m20s", ("can't store",)),
+    Fault(
+        "AgentDark",
+        {named("fibrewatch_agent_dark"): AT_ONE},
+        "5m50s",
+        "6m20s",
+        ("box paris/cargo/box-01 is silent", "since 2026-10-01"),
+    ),
+    Fault(
+        "ClockBad",
+        {named("fibrewatch_agent_clock_synchronised"): f"1x12 0{LONG}"},
+        "15m50s",
+        "16m20s",
+        ("clock of the box paris/cargo/box-01",),
+    ),
+    Fault(
+        "SpoolGrowing",
+        {named("fibrewatch_agent_spool_depth"): "600+1x2000"},
+        "4m",
+        "6m",
+        ("measurements wait in its spool",),
+    ),
+    Fault(
+        "BoxCertificateExpiring",
+        {named("fibrewatch_agent_certificate_until_timestamp_seconds"): f"1209660{LONG}"},
+        "1m",
+        "2m",
+        ("expires in 13d 23h",),
+    ),
+    Fault(
+        "CertificateExpiring",
+        {named("fibrewatch_tls_certificate_left_seconds"): f"1209700x12 1209000{LONG}"},
+        "1m",
+        "2m",
+        ("certificate of portal", "13d 23h"),
+    ),
+    Fault(
+        "ObjectiveMissed",
+        {named("fibrewatch_uplink_objective_at_risk", "compliance"): AT_ONE},
+        "1m",
+        "2m",
+        ("the objective rate is missed", "3 of the last 5 valid tests"),
+    ),
+    Fault(
+        "TelepresencePair",
+        {named("fibrewatch_uplink_objective_at_risk", "readiness"): AT_ONE},
+        "1m",
+        "2m",
+        ("Calls between paris/cargo and us/sf are not fit", "3 of the last 5"),
+    ),
+    Fault("AvailabilityAtRiskFast", shares(_2h=0.0167, _10m=0.2), "1m", "2m", ("14.4 times too fast", "0.1%")),
+    Fault("AvailabilityAtRiskSlow", shares(_6h=0.0084, _30m=0.1), "1m", "2m", ("6 times too fast", "0.1%")),
+    Fault("AvailabilityAtRiskDrift", shares(_3d=0.0012, _6h=0.003), "1m", "2m", ("1 times too fast", "0.1%")),
+    # lost from the half hour on: 3 % of all is more than 1.44 % after 58 minutes, 1.2 % more than 0.6 % after 60
+    Fault("LossAtRiskFast", {BAD: "0x30 0+1.8x2000"}, "56m", "1h1m", ("loss is used up 14.4", "0.1%"), "1m"),
+    Fault("LossAtRiskSlow", {BAD: "0x30 0+0.72x2000"}, "58m", "1h3m", ("loss is used up 6", "0.1%"), "1m"),
+    Fault("LossAtRiskDrift", {BAD: "0x30 0+0.12x2000"}, "58m", "1h3m", ("loss is used up 1 ", "0.1%"), "1m"),
+]
+
+
+def test_every_alert_is_tried() -> None:
+    assert {f"Fibrewatch{fault.alert}" for fault in FAULTS} == NAMES
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.alert)
+def test_alert_fires_in_its_time_and_says_what_it_must(fault: Fault, tmp_path: Path) -> None:
+    asked = {f"Fibrewatch{fault.alert}": [fault.silent, fault.fires]}
+    case = Case(fault.alert, HEALTHY | fault.changed, asked, fault.interval)
+    said = complaints(RULES, [case], tmp_path, "1m" if fault.interval == "1m" else "10s")
+    assert moments(said) == [fault.fires], said
+    (alert,) = fired(said)
+    text = " ".join(alert.annotations.values())
+    assert alert.labels["severity"] in ("page", "ticket")
+    assert not re.search(r"error expanding|no value|<nil>|%!|\{\{", text), text
+    for phrase in fault.says:
+        assert phrase in text, text
+    assert alert.annotations["fault"]
+    assert alert.annotations["runbook_url"].startswith("docs/runbooks/")
+
+
+def test_each_fault_fires_its_own_alert_alone(tmp_path: Path) -> None:
+    """One dead responder, broker or collector makes one page, and so does everything else."""
+    quick = [fault for fault in FAULTS if fault.interval == "5s"]
+    cases = [
+        Case(
+            fault.alert, HEALTHY | fault.changed, {name: [fault.fires] for name in NAMES - {f"Fibrewatch{fault.alert}"}}
+        )
+        for fault in quick
+    ]
+    assert complaints(RULES, cases, tmp_path, "20s") == ""
+
+
+ALL_THE_TIME = ("30s", "2m", "3m", "5m", "8m", "13m")
+LOOK_ALIKES = {
+    "healthy": {},
+    "a box that was never heard": {
+        series: "_x2000" for series in HEALTHY if not series.startswith(("up{", "fibrewatch_site_info", "fibrewatch_c"))
+    },
+    "a burn that is over": shares(_2h=0.0167, _10m=0.0, _6h=0.0056, _30m=0.0, _3d=0.0005),
+    "one bad minute": shares(_2h=0.0083, _10m=0.1, _6h=0.0028, _30m=0.0333, _3d=0.0002),
+    "one lost packet": {BAD: f"0x12 1{LONG}"},
+    "a counter that begins anew": {EVENTS: "100000+5x100 0+5x2000", BAD: "90x100 0x2000"},
+    "a collector that is restarted": {
+        series: f"{values.split('x')[0]}x24 _x4 {values.split('x')[0]}x2000"
+        for series, values in HEALTHY.items()
+        if series.startswith(("fibrewatch_site", "fibrewatch_uplink_d", "fibrewatch_agent", "fibrewatch_target"))
+    }
+    | {named("up"): "1x24 0x4 1x2000"},
+    "a broker that is restarted": {named("fibrewatch_collector_broker_up"): f"1x24 0x4 1{LONG}"},
+    "a spool that drains": {named("fibrewatch_agent_spool_depth"): "5000-2x2000"},
+    "a spool that fills while the line is cut, and drains": {
+        named("fibrewatch_agent_spool_depth"): "3+4x120 483-10x48 3x2000"
+    },
+    "a clock that is set within minutes": {named("fibrewatch_agent_clock_synchronised"): f"0x100 1{LONG}"},
+    "a box that is restarted": {named("fibrewatch_agent_dark"): f"0x12 1x24 0{LONG}"},
+    "a short degradation": {named("fibrewatch_site_degraded"): f"0x12 1x48 0{LONG}"},
+    "a target that some sites miss for a moment": {named("fibrewatch_target_down"): f"0x12 1x2 0{LONG}"},
+    "work that was declared": {f"fibrewatch_uplink_maintenance{{{FIBRE}}}": f"0x12 1{LONG}"},
+    "a tls test that ended": {named("fibrewatch_tls_certificate_left_seconds"): "2592000x24 _x2000"},
+}
+
+
+def test_look_alikes_are_silent(tmp_path: Path) -> None:
+    asked = dict.fromkeys(NAMES, ALL_THE_TIME)
+    cases = [Case(name, HEALTHY | changed, asked) for name, changed in LOOK_ALIKES.items()]
+    assert complaints(RULES, cases, tmp_path, "20s") == ""
+
+
+def test_a_page_does_not_resolve_while_the_collector_is_restarted(tmp_path: Path) -> None:
+    down = {named("fibrewatch_site_down", CARGO): f"0x12 1x24 _x60 1{LONG}"}
+    asked = ["1m10s", "3m10s", "5m", "8m", "9m"]
+    said = complaints(RULES, [Case("held", HEALTHY | down, {"FibrewatchSiteDown": asked})], tmp_path)
+    assert moments(said) == asked
+    assert {alert.labels["site"] for alert in fired(said)} == {"cargo"}
+
+
+def test_a_collector_that_vanishes_makes_one_page(tmp_path: Path) -> None:
+    """Nothing is scraped any more, not even `up`: sites keep their state, and the collector is told of."""
+    gone = {series: f"{values.split('x')[0].split('+')[0]}x24 _x2000" for series, values in HEALTHY.items()}
+    silent = dict.fromkeys(NAMES - {"FibrewatchCollectorDown"}, ALL_THE_TIME)
+    assert complaints(RULES, [Case("gone", gone, silent)], tmp_path) == ""
+    assert len(fired(complaints(RULES, [Case("gone", gone, {"FibrewatchCollectorDown": ["9m"]})], tmp_path))) == 1
+
+
+def test_a_page_resolves_at_once_when_the_line_is_back(tmp_path: Path) -> None:
+    down = {named("fibrewatch_site_down", CARGO): f"0x12 1x24 0{LONG}"}
+    assert complaints(RULES, [Case("back", HEALTHY | down, {"FibrewatchSiteDown": ["3m10s", "4m"]})], tmp_path) == ""
+
+
+def test_rules_are_in_groups_of_ten_seconds() -> None:
+    for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]:
+        assert group["interval"] in ("10s", "30s", "1m")
