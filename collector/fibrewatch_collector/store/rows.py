@@ -20,7 +20,7 @@ MAX_DICTIONARIES = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WINDOW_PROBES = frozenset(name for name, probe in PROBES.items() if probe.mode == "window")
-_COLUMNS = "stream, seq, series, started_us, lag_us, sent, lost, flags, digest, dictionary, body"
+_COLUMNS = "stream, seq, series, started_us, lag_us, sent, lost, flags, dictionary, body"
 _PLACES = f"({','.join('?' * len(_COLUMNS.split(',')))})"
 _PER_STATEMENT = 32  # each statement gives up the interpreter's lock, and under load getting it back is dear
 
@@ -58,7 +58,7 @@ class NewRows:
         flags = OUTCOMES[measurement.outcome] | VERDICTS[measurement.verdict] << VERDICT_SHIFT | undated * UNDATED_FLAG
         times, counts = (started, received_us - started), _counts(measurement)
         packed = self._pack(series, raw, measurement)
-        self._rows.append((state.row, seq, series.row, *times, *counts, flags, codec.digest(raw), *packed))
+        self._rows.append((state.row, seq, series.row, *times, *counts, flags, *packed))
         self._mark(started // HOUR_US, series.row)
         return ""
 

@@ -157,6 +157,12 @@ def floors(db: sqlite3.Connection) -> None:
     )
 
 
+@step
+def digests(db: sqlite3.Connection) -> None:
+    """What came twice is compared with the body itself: nine bytes of each row less, and it seldom happens."""
+    db.execute("ALTER TABLE measurement DROP COLUMN digest")
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Brings a database to this program's schema.
 

@@ -130,8 +130,10 @@ class Transaction:
         if batch.there is None:
             self._rows.flush()
             numbers = json.dumps([arrival.seq for arrival in batch.delivery.arrivals])
-            query = "SELECT seq, digest FROM measurement WHERE stream=? AND seq IN (SELECT value FROM json_each(?))"
-            batch.there = dict(self._db.execute(query, (batch.state.row, numbers)).fetchall())
+            query = """SELECT m.seq, m.body, d.bytes FROM measurement m JOIN dictionary d ON d.id = m.dictionary
+                WHERE m.stream=? AND m.seq IN (SELECT value FROM json_each(?))"""
+            rows = self._db.execute(query, (batch.state.row, numbers)).fetchall()
+            batch.there = {seq: codec.digest(codec.unpack(body, dictionary)) for seq, body, dictionary in rows}
         return batch.there
 
     def _close_below(self, batch: _Batch) -> None:

@@ -410,7 +410,7 @@ def test_ahead_ranges_survive_in_the_file(store: SqliteStore, tmp_path: Path) ->
     assert json.loads(ahead) == [[3, 3], [6, 7]]
 
 
-def test_measurement_takes_250_bytes_at_most_all_in(tmp_path: Path) -> None:
+def test_measurement_takes_235_bytes_at_most_all_in(tmp_path: Path) -> None:
     """Realistic windows of 60 samples; indices, dictionaries and roll-ups included."""
     store, rng = SqliteStore(tmp_path / "big.db"), random.Random(20261122)
     agents = [AgentId("paris", f"site-{number}", "box-01") for number in range(10)]
@@ -427,7 +427,7 @@ def test_measurement_takes_250_bytes_at_most_all_in(tmp_path: Path) -> None:
         pass
     store.close()  # the last connection to close moves the log into the file
     assert count == 14_400
-    assert (tmp_path / "big.db").stat().st_size / count <= 250
+    assert (tmp_path / "big.db").stat().st_size / count <= 235
 
 
 def noisy_window(rng: random.Random, minute: int, target: int) -> bytes:
