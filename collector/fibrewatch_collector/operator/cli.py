@@ -43,7 +43,7 @@ def parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, add_options, text in (
         ("demo", _add_demo, "measure for real on loopback: broker, responder, collector and one agent"),
-        ("simulate", _add_simulate, "many made-up boxes on the real wire"),
+        ("simulate", _add_simulate, "many made-up boxes on the real wire, or months of results with faults"),
         ("sites", _add_sites, "each site's state, from a collector"),
         ("report", _add_report, "what a site's line did in a period, against what was promised"),
         ("mesh", _add_mesh, "who measures to whom by a sites.toml, and each box's part of it"),
@@ -70,7 +70,10 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sites", type=_count, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--sites", type=_count, help="so many sites, to a broker")
+    what.add_argument("--scenario", type=Path, metavar="FILE", help="months with faults, and what a report must say")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="of --scenario: where store and answer go")
     parser.add_argument("--agents", type=_count, default=1, help="of each site")
     parser.add_argument("--rate", type=_positive, default=100.0, help="measurements a second, all agents together")
     parser.add_argument("--batch", type=_count, default=1, help="measurements in one message")
@@ -157,6 +160,8 @@ def _sites(arguments: argparse.Namespace) -> int:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
+    if arguments.scenario is not None:
+        return _scenario(arguments)
     from fibrewatch_collector.operator import simulate
 
     if arguments.write_sites is not None:
@@ -178,6 +183,15 @@ def _simulate(arguments: argparse.Namespace) -> int:
     summary = simulate.Simulation(load).run()
     print(summary)
     return 0 if summary.complete else 1
+
+
+def _scenario(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.operator.scenario import written
+
+    if arguments.output is None:
+        raise ConfigError("", "", "--output: a folder for the store and the expected answer")
+    print(written.write(arguments.scenario, arguments.output))
+    return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,295 @@
+"""The expected answer of a scenario: every figure of each report that it asks for, from the raw samples alone.
+
+Nothing of what a collector judges by (`sla`, `report`, `store`, sketches, statistics) is used; a test holds that.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fibrewatch_collector.operator.scenario import sites as plain
+from fibrewatch_collector.operator.scenario import truth_outages
+from fibrewatch_collector.operator.scenario.script import Asked, Scenario
+from fibrewatch_collector.operator.scenario.sites import Sites
+from fibrewatch_collector.operator.scenario.truth_findings import Findings
+from fibrewatch_collector.operator.scenario.truth_minutes import Line, Minutes, Verdict
+from fibrewatch_collector.operator.scenario.truth_tests import Key, Pile, Series, Tests, percentiles, utc
+from fibrewatch_collector.operator.scenario.world import Record, Transfer, World
+
+_DAY_S = 86400
+_COUNTED = ("valid", "censored", "invalid", "failed", "undated", "late", "sent", "lost", "invalid_by", "failed_by")
+_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Spans = list[tuple[float, float]]
+
+
+def expected(scenario: Scenario, sites: Sites) -> dict[str, Any]:
+    """All reports of all sites, to be written as JSON."""
+    truth = _Truth(scenario, sites)
+    return {
+        "scenario": scenario.name,
+        "reports": [
+            {"month": asked.month, "from": _day(asked.first), "to": _day(asked.last), "sites": truth.report(asked)}
+            for asked in scenario.reports
+        ],
+    }
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day is not None else None
+
+
+class _Truth:
+    def __init__(self, scenario: Scenario, sites: Sites) -> None:
+        self._scenario, self._sites = scenario, sites
+        self._minutes = Minutes(scenario, sites)
+        self._zones = {name: str(sites.site(name)["time_zone"]) for name in sites.names}
+        self._tests = {name: Tests(scenario, sites, name, zone) for name, zone in self._zones.items()}
+        self._lost: dict[str, int] = {}
+        for _, records in World(scenario, sites).records():
+            self._take(records)
+        self._verdicts: dict[Line, dict[int, Verdict]] = {}
+        for minute, verdicts in self._minutes.verdicts():
+            for line, verdict in verdicts.items():
+                self._verdicts.setdefault(line, {})[minute] = verdict
+
+    def _take(self, records: Sequence[Record]) -> None:
+        self._minutes.add(records)
+        for record in records:
+            self._tests[record.box.agent.rpartition("/")[0]].add(record)
+            if record.lost:
+                self._lost[record.box.agent] = self._lost.get(record.box.agent, 0) + 1
+
+    def report(self, asked: Asked) -> dict[str, Any]:
+        """Each site in a period of its own time."""
+        return {
+            name: _Report(self._scenario, self._sites, name, period).all(self._tests[name], self._verdicts)
+            | {"lost": {box: count for box, count in self._lost.items() if box.startswith(f"{name}/")}}
+            for name, zone in self._zones.items()
+            if (first := self._minutes.first(name)) is not None
+            for period in [(*_period(asked, zone), first * 60.0)]
+        }
+
+
+def _period(asked: Asked, zone: str) -> tuple[float, float]:
+    """Local midnights, UTC seconds."""
+    if asked.month is not None:
+        year, month = map(int, asked.month.split("-"))
+        first, after = date(year, month, 1), date(year + month // 12, month % 12 + 1, 1)
+    else:
+        first, after = asked.first or date.min, (asked.last or date.min) + timedelta(days=1)
+    midnights = (datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)) for day in (first, after))
+    begin, end = (each.timestamp() for each in midnights)
+    return begin, end
+
+
+class _Report:
+    """One site, one period; the SLA's clock starts with the first measurement."""
+
+    def __init__(self, scenario: Scenario, sites: Sites, site: str, period: tuple[float, float, float]) -> None:
+        self._scenario, self._sites, self._site = scenario, sites, site
+        begin, self._period_end, measured = period
+        self._zone = ZoneInfo(sites.site(site)["time_zone"])
+        self._span = (max(begin, measured), max(begin, measured, min(self._period_end, scenario.heard_until)))
+        self._period_begin = begin
+
+    @property
+    def _span_minutes(self) -> tuple[int, int]:
+        return int(self._span[0]) // 60, int(self._span[1]) // 60
+
+    def all(self, tests: Tests, verdicts: Mapping[Line, Mapping[int, Verdict]]) -> dict[str, Any]:
+        final = self._made_final()
+        series, owed = tests.series(self._span, final), tests.owed(self._span)
+        lines = [(self._site, name) for name in self._sites.uplinks(self._site)]
+        of_line = {line: verdicts.get(line, {}) for line in lines}
+        uplinks = {line[1]: self._uplink(line, judged) for line, judged in of_line.items()}
+        return {
+            "begin": utc(self._span[0]),
+            "end": utc(self._span[1]),
+            "final": final is not None,
+            "uplinks": uplinks,
+            "outages": truth_outages.in_order(
+                [found for line in lines if verdicts.get(line) for found in self._outages(line, of_line[line])]
+            ),
+            "series": [_shown(key, series.get(key), owed.get(key)) for key in sorted(series.keys() | owed.keys())],
+            "hours": [_hour(*key, pile) for key, pile in sorted(tests.hours(self._span).items())],
+            "transfers": tests.transfers(self._span),
+            "findings": [found for line in lines for found in self._findings(line, tests, uplinks[line[1]]["net"])],
+            "maintenance": self._maintenance(),
+        }
+
+    # ---- minutes
+
+    def _uplink(self, line: Line, judged: Mapping[int, Verdict]) -> dict[str, Any]:
+        minutes = range(*self._span_minutes)
+        works = [each for each in self._scenario.works if each.site == self._site]
+        out = {minute for minute in minutes if any(truth_outages.excludes(each, line, minute) for each in works)}
+        days: dict[str, list[int]] = {}
+        for minute in minutes:
+            day = datetime.fromtimestamp(minute * 60, self._zone).date().isoformat()
+            days.setdefault(day, []).append(minute)
+        floor = (self._sites.sla(*line) or {}).get("coverage_floor", 0.90)
+        return {
+            "net": _availability(judged, [each for each in minutes if each not in out], len(out), floor),
+            "gross": _availability(judged, minutes, len(out), floor),
+            "days": {day: _day_counts(judged, found, out) for day, found in days.items()},
+        }
+
+    def _outages(self, line: Line, judged: Mapping[int, Verdict]) -> list[dict[str, Any]]:
+        return truth_outages.Outages(self._scenario, self._sites, line, judged, self._span_minutes).all()
+
+    # ---- promises
+
+    def _findings(self, line: Line, tests: Tests, net: Mapping[str, Any]) -> list[dict[str, Any]]:
+        busy = self._busy(line)
+
+        def series(only_busy: bool) -> dict[Key, Series]:
+            found: dict[Key, Series] = {}
+            for record in tests.within(self._span, busy if only_busy else None):
+                tests.tally(found, record)
+            return found
+
+        def transfers(only_busy: bool) -> list[Transfer]:
+            return [
+                record
+                for record in tests.within(self._span, busy if only_busy else None)
+                if isinstance(record, Transfer) and record.uplink == line[1] and not self._worked_on(line, record)
+            ]
+
+        def seconds(only_busy: bool) -> float:
+            return sum(end - begin for begin, end in (busy if only_busy else [self._span]))
+
+        return Findings(self._sites, line, net, series=_once(series), transfers=transfers, seconds=seconds).all()
+
+    def _worked_on(self, line: Line, record: Record) -> bool:
+        return any(truth_outages.excludes(each, line, int(record.dated // 60)) for each in self._scenario.works)
+
+    def _busy(self, line: Line) -> Spans:
+        """The class's hours by the wall clock of the place, minute by minute."""
+        hours = (self._sites.sla(*line) or {}).get("busy")
+        found: Spans = []
+        if hours is None:
+            return found
+        for minute in range(*self._span_minutes):
+            local = datetime.fromtimestamp(minute * 60, self._zone)
+            clock = local.strftime("%H:%M")
+            if _WEEK[local.weekday()] in hours.get("days", _WEEK[:5]) and hours["from"] <= clock < hours["to"]:
+                if found and found[-1][1] == minute * 60:
+                    found[-1] = (found[-1][0], minute * 60 + 60.0)
+                else:
+                    found.append((minute * 60.0, minute * 60 + 60.0))
+        return found
+
+    # ---- what was declared, and when all was known
+
+    def _maintenance(self) -> list[dict[str, Any]]:
+        found = [
+            {
+                "uplink": each.uplink,
+                "begin": utc(each.begin.timestamp()),
+                "end": utc(each.end.timestamp()),
+                "who": each.who,
+                "in_time": each.declared < each.begin,
+                "cancelled": each.cancelled is not None,
+            }
+            for each in self._scenario.works
+            if each.site == self._site
+            and each.begin.timestamp() < self._period_end
+            and each.end.timestamp() > self._period_begin
+        ]
+        return sorted(found, key=lambda each: str(each["begin"]))
+
+    def _made_final(self) -> float | None:
+        """When the collector, which looks at each UTC midnight, makes the month final; None: not in the scenario."""
+        local = [datetime.fromtimestamp(at, self._zone) for at in (self._period_begin, self._period_end)]
+        if not all(each.day == 1 for each in local) or (local[1] - local[0]).days > 31:
+            return None
+        at = -(-self._period_end // _DAY_S) * _DAY_S
+        while at <= self._scenario.heard_until:
+            if at >= self._period_end + self._grace() or not self._owing(at):
+                return at
+            at += _DAY_S
+        return None
+
+    def _grace(self) -> float:
+        found = [self._sites.sla(self._site, name) for name in self._sites.uplinks(self._site)]
+        return max((plain.seconds(each.get("grace", "7 d")) for each in found if each is not None), default=7 * _DAY_S)
+
+    def _owing(self, at: float) -> bool:
+        """Whether a box still has something of the period, or was not heard since its end."""
+        late = [each for each in self._scenario.faults if each.kind == "late_batch" and each.begin < self._period_end]
+        mine = [each for each in late if (each.box or "").rpartition("/")[0] == self._site]
+        waits = any(each.delivered is not None and each.delivered.timestamp() > at for each in mine)
+        return waits or self._scenario.end.timestamp() <= self._period_end
+
+
+def _once(made: Callable[[bool], dict[Key, Series]]) -> Callable[[bool], Mapping[Key, Series]]:
+    kept: dict[bool, dict[Key, Series]] = {}
+
+    def found(only_busy: bool) -> Mapping[Key, Series]:
+        if only_busy not in kept:
+            kept[only_busy] = made(only_busy)
+        return kept[only_busy]
+
+    return found
+
+
+def _availability(
+    judged: Mapping[int, Verdict], minutes: Iterable[int], maintenance: int, floor: float
+) -> dict[str, Any]:
+    available, by = 0, dict[str, dict[str, int]](U={}, N={})
+    for minute in minutes:
+        state, cause = judged.get(minute, Verdict("N", "silent"))
+        if state == "A":
+            available += 1
+        else:
+            state = "U" if state == "U" and cause in ("access", "operator") else "N"
+            by[state][cause] = by[state].get(cause, 0) + 1
+    unavailable, unknown = sum(by["U"].values()), sum(by["N"].values())
+    total = available + unavailable + unknown
+    coverage = (available + unavailable) / total if total else 0.0
+    enough = available + unavailable > 0 and coverage >= floor
+    return {
+        "available": available,
+        "unavailable": unavailable,
+        "not_measured": unknown,
+        "maintenance": maintenance,
+        "total": total,
+        "ratio": available / (available + unavailable) if enough else None,
+        "coverage": coverage,
+        "low": available / total if total else 0.0,
+        "high": (available + unknown) / total if total else 1.0,
+        "unavailable_by": by["U"],
+        "not_measured_by": by["N"],
+    }
+
+
+def _day_counts(judged: Mapping[int, Verdict], minutes: Sequence[int], out: set[int]) -> dict[str, int]:
+    left = [each for each in minutes if each not in out]
+    found = _availability(judged, left, len(minutes) - len(left), 0.0)
+    return {name: found[name] for name in ("available", "unavailable", "not_measured", "maintenance")}
+
+
+def _shown(key: Key, series: Series | None, owed: int | None) -> dict[str, Any]:
+    uplink, probe, test, target = key
+    found = series or Series("")
+    figures = {name: getattr(found, name) for name in _COUNTED}
+    missing = None if owed is None else max(0, owed - found.n)
+    return {
+        "uplink": uplink,
+        "probe": probe,
+        "test": test,
+        "target": target,
+        **figures,
+        "missing": missing,
+        "fields": {name: percentiles(pile) for name, pile in sorted(found.fields.items())},
+    }
+
+
+def _hour(uplink: str, role: str, hour: int, pile: Pile) -> dict[str, Any]:
+    return {"uplink": uplink, "role": role, "hour": hour, **percentiles(pile)}
+
+
+def now_of(scenario: Scenario) -> datetime:
+    """When the reports are asked for."""
+    return datetime.fromtimestamp(scenario.heard_until, UTC)
