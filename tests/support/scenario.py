@@ -38,6 +38,7 @@ def hold(report: model.Report, expected: Expected, *, raw: bool = True) -> None:
     _transfers(report, expected["transfers"])
     _findings(report, expected["findings"])
     _declared(report, expected["maintenance"])
+    assert (report.revision.number, report.revision.final) == (expected["revision"], expected["final"])
     lost: dict[str, int] = {}
     for gap in report.gaps:
         box = f"{report.site.territory}/{report.site.site}/{gap.agent}"

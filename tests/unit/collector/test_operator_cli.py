@@ -31,7 +31,7 @@ def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
         (("demo", "--port", "0"), "'0' is not a port"),
         (("demo", "--port", "65536"), "'65536' is not a port"),
         (("demo", "--target", 'a"b'), "'a\"b' is not a host name or address"),
-        (("simulate",), "required: --sites"),
+        (("simulate",), "one of the arguments --sites --scenario is required"),
         (("simulate", "--sites", "0"), "'0' is not a whole number from 1 to 9999"),
         (("simulate", "--sites", "1", "--rate", "-3"), "'-3' is not above 0"),
         (("simulate", "--sites", "1", "--rate", "nan"), "'nan' is not above 0"),

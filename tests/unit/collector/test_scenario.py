@@ -54,6 +54,20 @@ def test_every_figure_of_the_long_day_is_the_expected_one(autumn: Played) -> Non
         holding.hold(report, expected)
 
 
+def test_month_with_late_results_is_revised_as_expected(tmp_path: Path) -> None:
+    """Over the night of 23 hours; what comes after the month was made final makes revision 2, and counts as late."""
+    spring = played("spring", tmp_path)
+    found = {}
+    for report, expected in spring.reports():
+        holding.hold(report, expected)
+        found[report.period.label, report.site.site] = report
+    spring.store.close()
+    month = found["2026-03", "soma"]
+    assert (month.revision.number, sum(each.counts.late for each in month.series)) == (2, 120)
+    assert found["2026-03", "halle"].revision.number == 1
+    assert found["2026-03-29/2026-03-29", "halle"].uplinks[0].gross.total == 23 * 60
+
+
 def test_scripted_faults_get_their_causes(autumn: Played) -> None:
     """What the script put in, written down here once more by hand."""
     (wanted,) = autumn.expected["reports"]

@@ -19,6 +19,7 @@ from fibrewatch_collector.operator.scenario.world import TRANSFER_S, Delays, Rec
 
 BATCH = 100
 _DEADLINE_S = 2.0
+_RESEND_S = 1800.0
 _UP_S = 10_000.0
 """So long the boxes run when the scenario begins."""
 _GOOD = Conditions(clock_synchronised=True, clock_offset_bound_s=0.002, cpu_busy=0.03, link_speed=125e6)
@@ -41,6 +42,7 @@ class _Stream:
     held_until: float
     last: int = 0
     sent: int = 0
+    sent_at: float = 0.0
     held: deque[tuple[int, float, bytes]] = field(default_factory=deque)
 
 
@@ -128,11 +130,14 @@ class SpoolingBox:
                 yield from self._batches(stream, now)
 
     def _batches(self, stream: _Stream, now: float) -> Iterator[Message]:
+        """What was never sent, or not acknowledged for long: then with what the box holds now as the oldest."""
+        if now - stream.sent_at > _RESEND_S:
+            stream.sent = 0
         ready = [each for each in stream.held if each[0] > stream.sent and each[1] <= now]
         for chunk in _runs(ready):
             raws = [Raw(raw) for _, _, raw in chunk]
             batch = Batch(stream=stream.name, first=chunk[0][0], oldest=stream.held[0][0], measurements=raws)
-            stream.sent = chunk[-1][0]
+            stream.sent, stream.sent_at = chunk[-1][0], now
             yield Message(now, self.agent, encode(batch))
 
     def acknowledge(self, stream: str, through: int) -> None:

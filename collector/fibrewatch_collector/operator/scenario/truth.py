@@ -4,7 +4,8 @@ Nothing of what a collector judges by (`sla`, `report`, `store`, sketches, stati
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -106,7 +107,7 @@ class _Report:
         return {
             "begin": utc(self._span[0]),
             "end": utc(self._span[1]),
-            "final": final is not None,
+            **self._revision(final),
             "uplinks": uplinks,
             "outages": truth_outages.in_order(
                 [found for line in lines if verdicts.get(line) for found in self._outages(line, of_line[line])]
@@ -211,15 +212,31 @@ class _Report:
             at += _DAY_S
         return None
 
+    def _revision(self, final: float | None) -> dict[str, Any]:
+        """Each later look finds what came or was said since the one before; what is newer is not final."""
+        if final is None:
+            return {"revision": 1, "final": False}
+        late = [each.delivered for each in self._scenario.faults if self._is_of(each.box or "", each.begin)]
+        said = [
+            at for each in self._scenario.works if each.site == self._site for at in (each.declared, each.cancelled)
+        ]
+        news = [each.timestamp() for each in (*late, *said) if each is not None and each.timestamp() > final]
+        looks = [final + _DAY_S * number for number in range(1 + int(self._scenario.heard_until - final) // _DAY_S)]
+        found = 1 + sum(any(before < at <= look for at in news) for before, look in pairwise(looks))
+        since = any(at > looks[-1] for at in news)
+        return {"revision": found + since, "final": not since}
+
+    def _is_of(self, box: str, begin: float) -> bool:
+        return box.rpartition("/")[0] == self._site and begin < self._period_end
+
     def _grace(self) -> float:
         found = [self._sites.sla(self._site, name) for name in self._sites.uplinks(self._site)]
         return max((plain.seconds(each.get("grace", "7 d")) for each in found if each is not None), default=7 * _DAY_S)
 
     def _owing(self, at: float) -> bool:
         """Whether a box still has something of the period, or was not heard since its end."""
-        late = [each for each in self._scenario.faults if each.kind == "late_batch" and each.begin < self._period_end]
-        mine = [each for each in late if (each.box or "").rpartition("/")[0] == self._site]
-        waits = any(each.delivered is not None and each.delivered.timestamp() > at for each in mine)
+        mine = [each.delivered for each in self._scenario.faults if self._is_of(each.box or "", each.begin)]
+        waits = any(each is not None and each.timestamp() > at for each in mine)
         return waits or self._scenario.end.timestamp() <= self._period_end
 
 
@@ -288,8 +305,3 @@ def _shown(key: Key, series: Series | None, owed: int | None) -> dict[str, Any]:
 
 def _hour(uplink: str, role: str, hour: int, pile: Pile) -> dict[str, Any]:
     return {"uplink": uplink, "role": role, "hour": hour, **percentiles(pile)}
-
-
-def now_of(scenario: Scenario) -> datetime:
-    """When the reports are asked for."""
-    return datetime.fromtimestamp(scenario.heard_until, UTC)

@@ -142,8 +142,8 @@ class _Judge:
             for each in way.touched(minute)
             if each.kind in FAULT_OF and way.target.peer is None
         }
-        if not any(way.target.role == "gateway" for way in self._ways[line]) and "operator" not in causes:
-            return "unknown"
+        if not any(way.target.role == "gateway" for way in self._ways[line]):
+            return "unknown"  # whatever the script says: the box could not know
         return next((each for each in _NEAREST if each in causes), "unknown")
 
     def _untold(self, line: Line, minute: int, cause: str) -> Verdict:

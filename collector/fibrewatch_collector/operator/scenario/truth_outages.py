@@ -6,6 +6,7 @@ from typing import Any
 from fibrewatch_collector.operator.scenario.script import Scenario, Work
 from fibrewatch_collector.operator.scenario.sites import Sites
 from fibrewatch_collector.operator.scenario.truth_minutes import Line, Verdict, touches
+from fibrewatch_collector.operator.scenario.world import Way
 
 KIND_OF: Mapping[tuple[str, str], str] = {
     ("U", "access"): "line",
@@ -31,6 +32,14 @@ class Outages:
     ) -> None:
         self._scenario, self._sites, self._line = scenario, sites, line
         self._verdicts, self._span = verdicts, span
+        ways = [
+            Way(scenario, sites, box, interface, scenario.target(name))
+            for box in scenario.boxes
+            for interface in box.interfaces
+            for name in box.targets
+        ]
+        mine = [way for way in ways if (way.site, way.uplink) == line and way.target.peer is None]
+        self._hits = [each for each in scenario.faults if any(each in way.faults for way in mine)]
 
     def all(self) -> list[dict[str, Any]]:
         """In order of time."""
@@ -100,7 +109,7 @@ class Outages:
 
     def _moments(self, kind: str, whole: tuple[int, int], piece: tuple[int, int]) -> tuple[float | None, float | None]:
         """When the fault truly began and ended, where it took everything and lies in the outage's edge minutes."""
-        hard = [each for each in self._scenario.faults if each.kind in _HARD and kind != "dark"]
+        hard = [each for each in self._hits if each.kind in _HARD and kind != "dark"]
         begins = [each.begin for each in hard if int(each.begin // 60) == piece[0] and touches(each, piece[0])]
         ends = [each.end for each in hard if int(-(-each.end // 60)) - 1 == piece[1] - 1]
         return (
