@@ -12,6 +12,8 @@ from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import BinState
 
 FORMAT = 1
+LONGEST_S = 367 * 86400
+"""Of a pack's period."""
 MANIFEST, SIGNATURE, PUBLIC = "manifest.json", "manifest.sig", "key.pem"
 UNLISTED = frozenset({MANIFEST, SIGNATURE})
 """The manifest lists every other file."""
@@ -190,3 +192,9 @@ class Context(Struct, frozen=True, kw_only=True):
 
     first_minutes: dict[str, int]
     judged: dict[str, tuple[tuple[int, int], ...]]
+
+    def fits(self, period: Period) -> bool:
+        """Whether the minutes that it names are whole ones of the period, or the one after: outages look there."""
+        begin, end = period.begin.timestamp(), period.end.timestamp() + 60
+        edges = [edge for spans in self.judged.values() for span in spans for edge in span]
+        return end - begin <= LONGEST_S and all(begin <= edge <= end and edge % 60 == 0 for edge in edges)

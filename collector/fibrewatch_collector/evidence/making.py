@@ -108,6 +108,8 @@ def _check(store: Store, inventory: Inventory, wanted: Wanted) -> None:
     site, period = wanted.site, wanted.period
     if period.begin >= wanted.now:
         raise EvidenceError(f"{period.label}: the period has not begun")
+    if (period.end - period.begin).total_seconds() > contents.LONGEST_S - DAY_S:
+        raise EvidenceError(f"{period.label}: a pack holds a year at most")
     if inventory.written is None:
         raise EvidenceError("the inventory's own tables are not known")
     first = min((at for key, at in store.first_minutes().items() if key[:2] == site.key), default=None)

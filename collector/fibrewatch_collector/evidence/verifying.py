@@ -148,6 +148,10 @@ class _Verifier:
             raise PackError("inventory", f"{self.manifest.territory}/{self.manifest.site} is not in it")
         self.site = site
         self.context = self._decoded("inventory", contents.CONTEXT, Context, lambda found: found)
+        if not self.context.fits(self.manifest.period):
+            raise PackError(
+                "inventory", f"{contents.CONTEXT} names minutes outside the period, or the period is too long"
+            )
         if recompute.objectives(self.inventory, site) != self._small(contents.OBJECTIVES):
             raise PackError("inventory", f"{contents.OBJECTIVES} is not what the inventory promises")
         promised = sum(len(p.objectives) for e in site.uplinks if (p := self.inventory.promise(site, e.id)))

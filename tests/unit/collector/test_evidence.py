@@ -7,6 +7,7 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,7 @@ def test_a_dropped_line_fails_even_where_the_manifest_is_made_to_fit(made: Made,
         (contents.INVENTORY, b'"asked":0.99', b'"asked":0.80', "inventory"),
         (contents.REPORT, b'"available":75', b'"available":76', "figures"),
         (contents.CONTEXT, b"[[1792888200,", b"[[1792888260,", "minutes"),
+        (contents.CONTEXT, b",1792893600]]", b",9999999999960]]", "inventory"),
         ("report.fr.html", b"Zo\xc3\xa9", b"Zoe", "pages"),
     ],
 )
@@ -192,6 +194,7 @@ def test_a_change_fails_even_where_the_owner_of_the_key_signs_it(
     made: Made, tmp_path: Path, name: str, old: bytes, new: bytes, step: str
 ) -> None:
     body = made.files[name]
+    assert old in body or name.endswith(".html")
     changed = body.replace(old, new) if old in body else body + b"<!-- -->"
     files = signed(made, made.files | {name: changed})
     assert fault(repacked(tmp_path, files), made.fingerprint, tmp_path).step == step
@@ -397,6 +400,7 @@ def test_a_pack_of_what_is_gone_or_not_yet_there_is_refused(made: Made, tmp_path
                 )
             return str(e.value)
 
+        assert "a year at most" in refused(periods.between(date(2025, 1, 1), date(2026, 10, 25), world.ZONE))
         assert refused(periods.month("2027-01", world.ZONE)) == "2027-01: the period has not begun"
         assert "measured nothing before the end" in refused(periods.month("2026-08", world.ZONE))
         collector.store.prune(world.T0 + 3600.0)
