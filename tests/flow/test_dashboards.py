@@ -1,71 +1,24 @@
 """Every expression of every panel, asked of a real Prometheus that scrapes a real collector."""
 
-import json
 import math
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import scenario_fleet
-from tests.support.collector import CollectorProcess
-from tests.support.dashboards import Asked, every_question, variables
-from tests.support.history import backfill, lines_before
-from tests.support.mosquitto import Mosquitto
-from tests.support.prometheus import Prometheus
+from tests.support.dashboards import every_question, variables
+from tests.support.watched import History, Watched, watched
 
 SIMULATED, AGENTS = 6, 2
-SPAN_S, STEP_S = 6 * 3600.0, 20.0
-
-
-class World:
-    """The Prometheus, and when its history ends."""
-
-    def __init__(self, prometheus: Prometheus, end: float) -> None:
-        self.prometheus, self.end = prometheus, end
-
-    def get(self, path: str, **words: str) -> Any:
-        url = f"http://127.0.0.1:{self.prometheus.port}/api/v1/{path}?{urllib.parse.urlencode(words)}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return json.load(answer)["data"]
-
-    def ask(self, asked: Asked) -> list[dict[str, Any]]:
-        if asked.instant:
-            found: Any = self.get("query", query=asked.expr, time=str(self.end))
-        else:
-            begin = str(self.end - SPAN_S)
-            found = self.get("query_range", query=asked.expr, start=begin, end=str(self.end), step=str(STEP_S))
-        series: list[dict[str, Any]] = found["result"]
-        return series
+SPAN_S, STEP_S = 6 * 3600.0, 60.0
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    histories = [History(_kept, SPAN_S, 240)]
     folder = tmp_path_factory.mktemp("dashboards")
-    with Mosquitto(folder) as broker:
-        collector = CollectorProcess(folder, broker.port)
-        collector.sites.write_text(scenario_fleet.sites(SIMULATED, AGENTS), "utf-8")
-        with collector:
-            scenario_fleet.simulate(broker.port, SIMULATED, AGENTS)
-            scenario_fleet.fill(collector, broker.port)
-            yield from _watched(folder / "prometheus", collector)
-
-
-def _watched(folder: Path, collector: CollectorProcess) -> Iterator[World]:
-    _, page = collector.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
-    instance = f'job="collector",instance="127.0.0.1:{collector.http}"'
-    now = time.time()
-    lines = lines_before(page.decode(), instance, end=now - 5, span_s=SPAN_S, step_s=120, keep=_kept)
-    backfill(folder, lines)
-    with Prometheus(folder, collector.http) as prometheus:
-        made = World(prometheus, time.time())
-        own = "fibrewatch_collector_info and on () count_over_time(fibrewatch_collector_info[20s]) > 5"
-        collector.wait(lambda: bool(prometheus.query(own)), "a few scrapes")
-        made.end = time.time()
+    with watched(folder, SIMULATED, AGENTS, histories, span_s=SPAN_S, step_s=STEP_S) as made:
         yield made
 
 
@@ -79,7 +32,7 @@ def numbers(series: dict[str, Any]) -> list[float]:
     return [float(value) for _, value in values]
 
 
-def test_every_expression_of_every_panel_has_an_answer(world: World) -> None:
+def test_every_expression_of_every_panel_has_an_answer(world: Watched) -> None:
     empty, nameless, senseless = [], [], []
     for asked in every_question(scenario_fleet.CHOSEN):
         answer = world.ask(asked)
@@ -95,13 +48,13 @@ def test_every_expression_of_every_panel_has_an_answer(world: World) -> None:
     )
 
 
-def test_every_variable_has_values(world: World) -> None:
+def test_every_variable_has_values(world: Watched) -> None:
     for place, selector, label in variables(scenario_fleet.CHOSEN):
         values = world.get(f"label/{label}/values", **{"match[]": selector})
         assert values, place
 
 
-def test_fleet_has_one_row_and_one_marker_for_each_site(world: World) -> None:
+def test_fleet_has_one_row_and_one_marker_for_each_site(world: Watched) -> None:
     everything = scenario_fleet.sites(SIMULATED, AGENTS).count("[[site]]")
     asked = {each.place: each for each in every_question(scenario_fleet.CHOSEN) if each.instant}
     (marker,) = [each for place, each in asked.items() if place.startswith("fibrewatch-fleet: Map")]
@@ -113,7 +66,7 @@ def test_fleet_has_one_row_and_one_marker_for_each_site(world: World) -> None:
     assert state["paris", "rosa-parks"] == 3  # never heard: unknown
 
 
-def test_prometheus_took_openmetrics_with_units_and_types(world: World) -> None:
+def test_prometheus_took_openmetrics_with_units_and_types(world: Watched) -> None:
     """Of the text format it would know no unit, and no type "info"."""
     (sent,) = world.get("metadata", metric="fibrewatch_ping_sent_packets")["fibrewatch_ping_sent_packets"]
     assert (sent["type"], sent["unit"]) == ("counter", "packets")
@@ -121,7 +74,7 @@ def test_prometheus_took_openmetrics_with_units_and_types(world: World) -> None:
     assert site["type"] == "info"
 
 
-def test_promise_stands_beside_what_is_measured(world: World) -> None:
+def test_promise_stands_beside_what_is_measured(world: Watched) -> None:
     asked = {each.place: each for each in every_question(scenario_fleet.CHOSEN)}
     (limit,) = world.ask(asked["fibrewatch-site: Round trips, p95: B"])
     assert set(numbers(limit)) == {0.015}
@@ -129,7 +82,7 @@ def test_promise_stands_beside_what_is_measured(world: World) -> None:
     assert {max(numbers(each)) for each in rates} >= {9e9}
 
 
-def test_mesh_has_a_cell_for_each_direction(world: World) -> None:
+def test_mesh_has_a_cell_for_each_direction(world: Watched) -> None:
     asked = {each.place: each for each in every_question(scenario_fleet.CHOSEN)}
     cells = world.ask(asked["fibrewatch-mesh: Loss: A"])
     ends = {(each["metric"]["from"], each["metric"]["to"]) for each in cells}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import msgspec
 
 from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
@@ -134,7 +135,7 @@ def run_cli(*argv: str) -> "subprocess.CompletedProcess[str]":
 
 async def deliver(port: int, agent: AgentId, runs: Iterable[AnyMeasurement], stream: str, first: int = 1) -> None:
     """Publishes one batch and waits for its acknowledgement."""
-    measurements = [wire.Raw(wire.encode(run)) for run in runs]
+    measurements = [msgspec.Raw(wire.encode(run)) for run in runs]
     batch = Batch(stream=stream, first=first, oldest=1, measurements=measurements)
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe(wire.down_topic(agent, "ack"), qos=1)

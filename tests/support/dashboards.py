@@ -51,7 +51,7 @@ def variables(chosen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
                 yield f"{uid}: ${each['name']}", replaced(found[1], filled(board, chosen)), found[2]
 
 
-def filled(board: Mapping[str, Any], chosen: Mapping[str, str], rate_interval: str = "5m") -> dict[str, str]:
+def filled(board: Mapping[str, Any], chosen: Mapping[str, str], rate_interval: str = "10m") -> dict[str, str]:
     """Values of a dashboard's variables: all where it may be all, else the chosen one."""
     times = {"__rate_interval": rate_interval, "__interval": "20s", "__range": "6h"}
     own = {

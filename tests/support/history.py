@@ -11,7 +11,7 @@ _COUNTING = ("counter", "histogram")
 
 
 def lines_before(
-    page: str, instance: str, *, end: float, span_s: float, step_s: float, keep: Callable[[str], bool]
+    page: str, instance: str, end: float, span_s: float, step_s: float, keep: Callable[[str], bool]
 ) -> Iterator[str]:
     """OpenMetrics for promtool: each series that is kept, each step; counters rise evenly to what they are now.
 
