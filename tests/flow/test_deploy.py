@@ -1,6 +1,5 @@
 """deploy/: compose file and configurations, held to compose's schema and to the programs that read them."""
 
-import asyncio
 import re
 import shutil
 import subprocess
@@ -9,20 +8,18 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import aiomqtt
 import pytest
 import yaml
 
 from grafana import provision
-from tests.support.certificates import Authority
 from tests.support.collector import run_cli
-from tests.support.mosquitto import BINARY, free_port, wait_for_port
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 THE_OPERATORS = ("./secrets/", "./sites.toml", "./rules")
+CA = (sys.executable, "-m", "fibrewatch_collector.operator.cli", "ca")
 PINNED = re.compile(r":v?\d+\.\d+\.\d+\Z")
 
 
@@ -57,15 +54,15 @@ def test_service_is_pinned_healthy_and_may_write_into_its_volume_alone(name: str
     assert service["healthcheck"]["test"][0] == "CMD"
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
-    writable = [each for each in service["volumes"] if not each.endswith(":ro")]
-    assert [each.partition(":")[0] for each in writable] == [name]
+    writable = [each.partition(":")[0] for each in service["volumes"] if not each.endswith(":ro")]
+    assert [each for each in writable if each != "./secrets/authority" or name != "collector"] == [name]
     assert name in COMPOSE["volumes"]
 
 
-def test_only_the_broker_is_open_to_the_network() -> None:
+def test_only_the_doors_of_boxes_are_open_to_the_network() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items()}
-    assert ports.pop("mosquitto") == ["8883:8883"]
-    assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
+    found = [port for each in ports.values() for port in each if not port.startswith("127.0.0.1:")]
+    assert found == ["8883:8883", "8481:8481"]
 
 
 def test_there_are_no_passwords_but_in_files_that_must_be_there() -> None:
@@ -107,15 +104,26 @@ def test_image_of_the_collector_runs_an_installed_command_and_has_what_reports_n
 
 
 def test_collector_takes_its_configuration(tmp_path: Path) -> None:
-    for name in ("ca", "collector_certificate", "collector_key"):
-        (tmp_path / name).touch()
+    checked(*CA, "init", "--broker", "broker.example.net", "--join", "localhost", "--folder", str(tmp_path))
+    checked(*CA, "collector", "--folder", str(tmp_path), "--out", str(tmp_path / "collector_certificate"))
     shutil.copy(DEPLOY / "sites.example.toml", tmp_path / "sites.toml")
     text = (DEPLOY / "collector.compose.toml").read_text("utf-8")
-    for folder in ("/etc/fibrewatch", "/run/secrets", "/var/lib/fibrewatch"):
-        text = text.replace(folder, str(tmp_path))
+    for folder in ("/etc/fibrewatch", "/run/secrets", "/var/lib/fibrewatch-authority", "/var/lib/fibrewatch"):
+        text = text.replace(f"{folder}/", f"{tmp_path}/").replace(f'{folder}"', f'{tmp_path}"')
     (tmp_path / "collector.toml").write_text(text, "utf-8")
     done = run_cli("check-config", "--config", str(tmp_path / "collector.toml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_containers_broker_differs_by_where_the_collector_comes_from() -> None:
+    """What binds a box to its tree is tested where the broker's configuration is."""
+    own, compose = ((DEPLOY / f"mosquitto/{name}.conf").read_text("utf-8") for name in ("fibrewatch", "compose"))
+    settings = [[line for line in text.splitlines() if line and line[0] != "#"] for text in (own, compose)]
+    assert [line.replace("8884 127.0.0.1", "8884") for line in settings[0]] == settings[1]
+    mounted = {each.split(":")[1] for each in SERVICES["mosquitto"]["volumes"]}
+    named = re.findall(r"^(?:acl|ca|cert|crl|key)_?file (\S+)", compose, re.MULTILINE)
+    assert set(named) <= mounted
+    assert "/var/lib/mosquitto" in mounted and "persistence_location /var/lib/mosquitto/" in compose
 
 
 def test_prometheus_takes_its_configuration() -> None:
@@ -157,71 +165,3 @@ def test_grafanas_policies_lead_to_the_same_places(tmp_path: Path) -> None:
     checked("amtool", "check-config", str(config))
     assert routed(config, severity="page") == provision.PAGE
     assert routed(config, severity="ticket") == provision.TICKET
-
-
-# ---- the broker, with certificates
-
-
-class Broker:
-    """Mosquitto with deploy's own configuration; only paths and port are others."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority, self.port = Authority(folder / "ca"), free_port()
-        (folder / "data").mkdir()
-        own = self.authority.certificate("broker")
-        shutil.copy(DEPLOY / "mosquitto/acl", folder / "acl")
-        (folder / "acl").chmod(0o600)
-        text = (DEPLOY / "mosquitto/mosquitto.conf").read_text("utf-8")
-        for name, path in (
-            ("/mosquitto/certs/ca.pem", self.authority.pem),
-            ("/mosquitto/certs/broker.pem", own),
-            ("/mosquitto/certs/broker.key", own),
-            ("/mosquitto/config/acl", folder / "acl"),
-            ("/mosquitto/data/", f"{folder / 'data'}/"),
-            ("listener 8883", f"user root\nlistener {self.port} 127.0.0.1"),
-        ):
-            assert name in text
-            text = text.replace(name, str(path))
-        (folder / "mosquitto.conf").write_text(text, "utf-8")
-        self.process = subprocess.Popen([BINARY, "-c", str(folder / "mosquitto.conf")], stderr=subprocess.DEVNULL)
-        wait_for_port(self.port)
-
-    def client(self, name: str) -> aiomqtt.Client:
-        own = self.authority.certificate(name.replace("/", "-"), subject="/CN=" + name.replace("/", r"\/"))
-        tls = aiomqtt.TLSParameters(ca_certs=str(self.authority.pem), certfile=str(own), keyfile=str(own))
-        return aiomqtt.Client("127.0.0.1", self.port, tls_params=tls)
-
-
-async def heard(client: aiomqtt.Client, last: str) -> list[str]:
-    """Topics that come until one does."""
-    topics: list[str] = []
-    async with asyncio.timeout(20):
-        async for message in client.messages:
-            topics.append(str(message.topic))
-            if topics[-1] == last:
-                break
-    return topics
-
-
-async def test_broker_lets_a_box_into_its_own_tree_alone(tmp_path: Path) -> None:
-    broker = Broker(tmp_path)
-    tree, others = "fibrewatch/v1/paris/cargo/box-01", "fibrewatch/v1/paris/cargo/box-02"
-    try:
-        async with broker.client("collector") as collector, broker.client("paris/cargo/box-01") as box:
-            await collector.subscribe("fibrewatch/v1/+/+/+/up/#", qos=1)
-            await box.subscribe("fibrewatch/v1/#", qos=1)
-            await box.publish(f"{others}/up/results", b"{}", qos=1)
-            await box.publish(f"{tree}/up/results", b"{}", qos=1)
-            assert await heard(collector, f"{tree}/up/results") == [f"{tree}/up/results"]
-            for topic in (f"{others}/down/ack", f"{tree}/down/ack", "fibrewatch/v1/paris/collector"):
-                await collector.publish(topic, b"{}", qos=1)
-            assert await heard(box, "fibrewatch/v1/paris/collector") == [
-                f"{tree}/down/ack",
-                "fibrewatch/v1/paris/collector",
-            ]
-        with pytest.raises(aiomqtt.MqttError):
-            async with aiomqtt.Client("127.0.0.1", broker.port, timeout=5):
-                pass
-    finally:
-        broker.process.kill()
-        broker.process.wait()
