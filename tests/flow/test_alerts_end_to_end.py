@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic, sleep, time
 
 import pytest
+import yaml
 
 from fibrewatch.wire import AgentId, Status
 from tests.support.agent import Box
@@ -24,6 +25,7 @@ from tests.support.netns import Namespace, run
 from tests.unit.collector.runs import window
 
 pytestmark = pytest.mark.alone
+GRAFANA = Path(__file__).parents[2] / "grafana/provisioning/alerting/fibrewatch-alerts.yaml"
 
 FIFTY = 50
 FAR = ("10.80.9.1", "10.80.9.2")
@@ -171,6 +173,25 @@ async def over(world: World) -> None:
         await publish(world.broker.port, box, status())
 
 
+QUIET = {"FibrewatchWifiCoverage", "FibrewatchCertificateExpiring", "FibrewatchObjectiveMissed"}
+QUIET |= {"FibrewatchTelepresencePair"}
+"""Nothing here measures what they are about, and nothing is promised."""
+
+
+def grafanas_queries_fit_together(world: World) -> None:
+    """Grafana's rules on the same Prometheus: each gives a value, and what the text tells has exactly its labels."""
+    for group in yaml.safe_load(GRAFANA.read_text("utf-8"))["groups"]:
+        for rule in group["rules"]:
+            *queries, _ = rule["data"]
+            firing, *beside = (labels(world, each["model"]["expr"]) for each in queries)
+            assert firing or rule["title"] in QUIET or "AtRisk" in rule["title"], rule["title"]
+            assert all(each == firing for each in beside), rule["title"]
+
+
+def labels(world: World, expression: str) -> set[tuple[tuple[str, str], ...]]:
+    return {tuple(sorted(found.items())) for found, _ in world.stack.prometheus.query(expression)}
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with ExitStack() as exits:
@@ -185,6 +206,7 @@ def test_each_fault_is_paged_once_in_time_and_resolved(world: World) -> None:
     stack.wait(lambda: world.value('sum(fibrewatch_site_state{state="up"})') == FIFTY + 3, "Prometheus to see it")
     stack.wait(lambda: world.value('sum(fibrewatch_uplink_maintenance{site="worked"})') == 1, "the work to be known")
     assert notices.keys() == set()
+    grafanas_queries_fit_together(world)
 
     began = monotonic()
     for line in world.lines.values():
@@ -211,3 +233,24 @@ def test_each_fault_is_paged_once_in_time_and_resolved(world: World) -> None:
     assert took[DOWN[0]] <= 60
     assert took[CUT[0]] <= 60
     assert notices.keys() == expected | resolved  # nothing else: not of fifty sites, not of the work
+
+
+@pytest.mark.soak
+def test_every_cut_is_paged_in_time_whenever_it_comes(world: World) -> None:
+    """Keepalive, scrape and evaluation have phases of their own: cuts at all sorts of moments."""
+    stack, notices = world.stack, world.stack.receiver
+    line = world.lines["cargo"]
+    pages, ends = [], []
+    stack.wait(lambda: world.value('fibrewatch_site_state{site="cargo",state="up"}') == 1, "the site up")
+    for number in range(8):
+        sleep(3.7 * number % 10)
+        for change, status, took in ((line.cut, "firing", pages), (line.mend, "resolved", ends)):
+            before, began = len(notices.notices), monotonic()
+            change()
+            key = (*DOWN, status)
+            stack.wait(lambda key=key, before=before: key in {e.key for e in notices.notices[before:]}, status)
+            took.append(next(e.at for e in notices.notices[before:] if e.key == key) - began)
+        stack.wait(lambda: world.states()["cargo"] == "up", "the site up again")
+    print("cut to page:", [round(each, 1) for each in pages], "mended to its word:", [round(each, 1) for each in ends])
+    assert max(pages) <= 30
+    assert max(ends) <= 60
