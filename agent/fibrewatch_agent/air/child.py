@@ -1,7 +1,7 @@
 """Listens to a monitor interface in a process of its own that ends with it: `main(ORDER)` prints an Outcome.
 
-A packet(7) socket gives frames with their radiotap header; the kernel cuts them after what is looked at, so that payloads
-never reach us.
+A packet(7) socket gives frames with their radiotap header; the kernel cuts them after what is looked at, so that
+payloads never reach us.
 """
 
 import ctypes
