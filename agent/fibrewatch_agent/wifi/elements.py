@@ -118,8 +118,16 @@ def _ht(elements: Elements, frequency: int) -> tuple[Span, ...]:
 
 
 def _vht(elements: Elements, frequency: int) -> tuple[Span, ...]:
-    body = elements.get(_VHT_OPERATION, b"")
-    return _wide(frequency, 80, body[1], body[2]) if len(body) >= 3 and body[0] in (1, 2, 3) else ()
+    return _vht_information(elements.get(_VHT_OPERATION, b""), frequency)
+
+
+def _vht_information(body: bytes, frequency: int) -> tuple[Span, ...]:
+    """Width and two centres; 2 and 3 are the old words for 160 and 80+80 MHz."""
+    if len(body) < 3 or body[0] not in (1, 2, 3):
+        return ()
+    if body[0] == 2:
+        return _fitting(frequency, (span(_megahertz(body[1], frequency), 160),))
+    return _wide(frequency, 80, body[1], body[2])
 
 
 def _he(elements: Elements, frequency: int) -> tuple[Span, ...]:
@@ -129,9 +137,8 @@ def _he(elements: Elements, frequency: int) -> tuple[Span, ...]:
         return ()
     said, at = int.from_bytes(body[:3], "little"), 6
     if said & _VHT_PRESENT:
-        vht = body[at : at + 3]
-        if len(vht) == 3 and vht[0] in (1, 2, 3):
-            return _wide(frequency, 80, vht[1], vht[2])
+        if found := _vht_information(body[at : at + 3], frequency):
+            return found
         at += 3
     at += 1 if said & _COHOSTED else 0
     six = body[at : at + 5]

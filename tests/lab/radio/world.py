@@ -88,7 +88,7 @@ class AccessPoint:
         config.write_text("".join(f"{key}={value}\n" for key, value in options.items() if value is not None))
         with self.log_file.open("wb") as log:
             self._process = self.namespace.popen(["hostapd", "-t", str(config)], stdout=log, stderr=log)
-        wait_until(lambda: "AP-ENABLED" in self.log, f"{self.ssid} to be on the air\n{self.log}")
+        _until(lambda: "AP-ENABLED" in self.log, lambda: f"{self.ssid} to be on the air\n{self.log}")
 
     @property
     def log(self) -> str:
@@ -189,7 +189,7 @@ class Station:
             status = self.status()
             return status.get("wpa_state") == "COMPLETED" and bssid in (None, status.get("bssid"))
 
-        wait_until(there, f"{self.interface} to be connected {bssid or ''}", timeout_s)
+        _until(there, lambda: f"{self.interface} to be connected {bssid or ''}\n{self.log}", timeout_s)
 
     @property
     def log(self) -> str:
@@ -253,7 +253,7 @@ class Heard:
             found[:] = [m for m in self.of(test) if m.started_at.timestamp() >= asked and fits(m)]
             return bool(found)
 
-        wait_until(arrived, f"a measurement of {test}; the last: {self.of(test)[-1:]}", timeout_s)
+        _until(arrived, lambda: f"a measurement of {test}; the last: {self.of(test)[-1:]}", timeout_s)
         return found[0]
 
 
@@ -308,6 +308,14 @@ class World:
     def close(self) -> None:
         """Ends what was started."""
         self._stack.close()
+
+
+def _until(met: Callable[[], bool], what: Callable[[], str], timeout_s: float = 60) -> None:
+    """As `wait_until`, saying how things stand when the time is over."""
+    try:
+        wait_until(met, "", timeout_s)
+    except TimeoutError as e:
+        raise TimeoutError(f"waited for {what()}") from e
 
 
 def iw(*words: str) -> str:

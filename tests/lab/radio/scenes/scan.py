@@ -32,11 +32,14 @@ def scene(world: World) -> Any:
         4, "wide", hw_mode="a", channel=36, ht_capab="[HT40+]", ieee80211ac=1, vht_oper_chwidth=1,
         vht_oper_centr_freq_seg0_idx=42, bss_load_update_period=None,
     )  # fmt: skip
+    print("aps", flush=True)
     station = world.station()
     station.start("fibre", scan_freq="2437")
     station.connected()
+    print("connected", flush=True)
     with world.box(TESTS) as (_, heard):
         facts: dict[str, Any] = {"cache": heard.next("cache"), "refused": heard.next("scan")}
+        print(facts, flush=True)
         helper = radio_helper()
         try:
             facts["scan"] = heard.next("scan", lambda m: m.outcome == "ok" and m.result.source == "scan", 90)
