@@ -147,8 +147,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     fragments: tuple[str, ...] = ()
 
 
-def load_config(path: Path) -> AgentConfig:
-    """Reads and checks the agent's TOML file and its fragments.
+def load_config(path: Path, sys: Path = Path("/sys")) -> AgentConfig:
+    """Reads and checks the agent's TOML file and its fragments; a preset looks in `sys` for a radio.
 
     Raises:
         ConfigError: What is wrong, with file, place, value and the nearest valid word.
@@ -160,7 +160,8 @@ def load_config(path: Path) -> AgentConfig:
     parsed = build(data, _File, str(path))
     fragments = {file: build(tables, _Tables, file) for file, tables in read_fragments(path)}
     lines = line_config.Lines(parsed.uplinks, parsed.schedule)
-    return _Checker(str(path), lines).check(parsed, fragments)
+    wireless = any(sys.glob("class/net/*/phy80211"))
+    return _Checker(str(path), lines, wireless=wireless).check(parsed, fragments)
 
 
 def probe_type(name: str, file: str, place: str) -> ProbeType:
@@ -210,8 +211,8 @@ def valid_interface(text: str) -> bool:
 class _Checker:
     """The rules that one field alone can't tell."""
 
-    def __init__(self, file: str, lines: line_config.Lines) -> None:
-        self.file, self._lines = file, lines
+    def __init__(self, file: str, lines: line_config.Lines, *, wireless: bool = False) -> None:
+        self.file, self._lines, self._wireless = file, lines, wireless
 
     def check(self, parsed: _File, fragments: Mapping[str, _Tables]) -> AgentConfig:
         self._identity(parsed.agent)
@@ -219,7 +220,9 @@ class _Checker:
         self.names("uplinks", parsed.uplinks)
         for place, fault in self._lines.faults():
             self._fail(place, fault)
-        given, tests = preset.completed(parsed.schedule, parsed.targets, parsed.tests, self.file)
+        given, tests = preset.completed(
+            parsed.schedule, parsed.targets, parsed.tests, self.file, wireless=self._wireless
+        )
         main = _Tables(targets=given, tests=tests)
         sources = [(self, main), *((_Checker(file, self._lines), tables) for file, tables in fragments.items())]
         targets = _merged("targets", ((checker, tables.targets) for checker, tables in sources))

@@ -25,11 +25,12 @@ class _Pace(NamedTuple):
     services_s: float
     lan_s: float
     dhcp_s: float
+    scan_s: float
 
 
 _PACES: Mapping[str, _Pace] = {
-    "site": _Pace(1.0, 0.1, 10 * _MINUTE_S, 5 * _MINUTE_S, _MINUTE_S, 5 * _MINUTE_S, _HOUR_S),
-    "mobile": _Pace(5.0, 1.0, _HOUR_S, 15 * _MINUTE_S, 5 * _MINUTE_S, 5 * _MINUTE_S, _HOUR_S),
+    "site": _Pace(1.0, 0.1, 10 * _MINUTE_S, 5 * _MINUTE_S, _MINUTE_S, 5 * _MINUTE_S, _HOUR_S, 15 * _MINUTE_S),
+    "mobile": _Pace(5.0, 1.0, _HOUR_S, 15 * _MINUTE_S, 5 * _MINUTE_S, 5 * _MINUTE_S, _HOUR_S, _HOUR_S),
 }
 _SERVICES: Mapping[Service, tuple[str, Mapping[str, Any]]] = {
     "dns": ("dns", {}),
@@ -39,13 +40,23 @@ _SERVICES: Mapping[Service, tuple[str, Mapping[str, Any]]] = {
     "https": ("http", {"scheme": "https", "max_body": "64 KiB"}),
     "ntp": ("ntp", {}),
 }
-TESTS = ("ping", "stamp", "voice", "path", *_SERVICES, "lan", "dhcp")
+WIFI = ("wifi_link", "wifi_scan")
+"""Where the box has a wireless interface."""
+TESTS = ("ping", "stamp", "voice", "path", *_SERVICES, "lan", "dhcp", *WIFI)
 
 
 def completed(
-    schedule: ScheduleConfig, targets: Mapping[str, TargetConfig], tests: Mapping[str, Entry], file: str
+    schedule: ScheduleConfig,
+    targets: Mapping[str, TargetConfig],
+    tests: Mapping[str, Entry],
+    file: str,
+    *,
+    wireless: bool = False,
 ) -> tuple[dict[str, TargetConfig], dict[str, Entry]]:
     """Targets and tests with those of the preset; what the config says itself goes before.
+
+    Args:
+        wireless: The box has a wireless interface.
 
     Raises:
         ConfigError: The preset has nothing to measure against, or is told to leave out what it has not.
@@ -60,7 +71,7 @@ def completed(
         wanted = f"a target of role {', '.join(BEYOND[:-1])} or {BEYOND[-1]}"
         raise ConfigError(file, "schedule.preset", f'"{schedule.preset}" needs {wanted}')
     all_targets = dict(_landmarks(targets)) | dict(targets)
-    left_out = {*schedule.without, *tests}
+    left_out = {*schedule.without, *tests, *(() if wireless else WIFI)}
     of_preset = _tests(_PACES[schedule.preset], all_targets, schedule.interface)
     return all_targets, {name: entry for name, entry in of_preset.items() if name not in left_out} | dict(tests)
 
@@ -103,7 +114,12 @@ def _tests(pace: _Pace, targets: Mapping[str, TargetConfig], interface: str | No
         names = (name for name, target in targets.items() if service in _services(target))
         found[service] = entry(probe, names, pace.services_s, **params)
     found = {name: test for name, test in found.items() if test.targets}
-    return found | {"lan": entry("lan", (), pace.lan_s), "dhcp": entry("dhcp", (), pace.dhcp_s)}
+    found |= {"lan": entry("lan", (), pace.lan_s), "dhcp": entry("dhcp", (), pace.dhcp_s)}
+    # The tests may leave by a wire: whatever radio the box has is looked at.
+    return found | {
+        "wifi_link": Entry(probe="wifi_link", every_s=_MINUTE_S),
+        "wifi_scan": Entry(probe="wifi_scan", every_s=pace.scan_s),
+    }
 
 
 def _services(target: TargetConfig) -> tuple[Service, ...]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.lab.radio.play import play
+from tests.lab.radio.play import play_once
 
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return play("link", tmp_path_factory.mktemp("radio") / "lab", timeout_s=300)
+    return play_once("link", tmp_path_factory)
 
 
 def number(text: str, name: str) -> float:

@@ -14,6 +14,7 @@ from fibrewatch_agent.doctor.diagnosis import Check, planned
 from fibrewatch_agent.net import netlink, stamps
 from fibrewatch_agent.net.interfaces import kind
 
+_WIFI = ("wifi_link", "wifi_scan")
 REFLECTOR_PORT = 862  # RFC 8762 §4.1
 _ICMP_PROTOCOL = socket.IPPROTO_ICMP
 _SIOCETHTOOL, _GET_TS_INFO = 0x8946, 0x41  # linux/sockios.h, linux/ethtool.h
@@ -36,7 +37,7 @@ def checks(config: AgentConfig | None, sys: Path = Path("/sys"), proc: Path = Pa
     yield _packets(config)
     yield capabilities(proc)
     yield _ipv6(config, proc)
-    yield radio(sys)
+    yield radio(sys, needed=config is not None and planned(config, *_WIFI))
     yield _reflector_port()
 
 
@@ -150,12 +151,12 @@ def _ipv6_remedy(proc: Path) -> str:
     return "sysctl -w net.ipv6.conf.all.disable_ipv6=0" if off else "ip -6 route show default; ip -6 addr"
 
 
-def radio(sys: Path) -> Check:
+def radio(sys: Path, *, needed: bool = False) -> Check:
     """Wireless interfaces, whether they speak nl80211, and whether they are switched off."""
     folder = sys / "class/net"
     names = sorted(each.name for each in folder.iterdir() if kind(sys, each.name) == "wireless")
     if not names:
-        return Check("radio", False, "no wireless interface", needed=False)
+        return Check("radio", False, "no wireless interface", "lsusb; dmesg | grep -i firmware", needed=needed)
     deaf = [name for name in names if not (folder / name / "phy80211").exists()]
     if deaf:
         remedy = f"ethtool -i {deaf[0]}; use an adapter whose driver is of mac80211 or cfg80211"

@@ -45,7 +45,12 @@ async def wifi_scan(params: Params, box: Box) -> Result:
 
 async def _scan(params: Params, interface: Interface, findings: Findings[Result]) -> bool:
     """Whether there was a scan of our own."""
-    order = Scan(interface=interface.name, passive=not params.active, timeout_s=params.timeout_s)
+    order = Scan(
+        interface=interface.name,
+        passive=not params.active,
+        frequencies=params.frequencies,
+        timeout_s=params.timeout_s,
+    )
     try:
         done = await helper.scan(order, params.socket or DEFAULT_SOCKET)
     except ProbeError as e:

@@ -26,7 +26,9 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ssids: Names of the site's networks, each of which must be there; none: the one that the link is of.
         bssids: Hardware addresses of the site's access points that must be heard here, in lower case. With them, any
             other that bears one of the site's names is unexpected.
-        active: Also send probe requests; else it only listens, some 0.1 s a channel.
+        active: Also send probe requests; else it only listens, some 0.1 s a channel, twice that beside a link.
+        frequencies: Channels to listen on, by the middle in MHz (2437); none: all that the radio may use. What is
+            expected must be on them.
         timeout_s: How long a scan may take.
         max_age_s: Of what others' scans found, what was heard longer ago is left out.
         socket: The radio helper's; None: its usual place.
@@ -35,7 +37,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ssids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...], Meta(max_length=16)] = ()
     bssids: Annotated[tuple[Bssid, ...], Meta(max_length=100)] = ()
     active: bool = False
-    timeout_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=20.0, name="timeout")
+    frequencies: Annotated[tuple[Annotated[int, Meta(ge=2400, le=7200)], ...], Meta(max_length=100)] = ()
+    timeout_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=40.0, name="timeout")
     max_age_s: Annotated[Duration, Meta(ge=1, le=3600)] = field(default=900.0, name="max_age")
     socket: Annotated[str, Meta(pattern=r"\A/.{0,99}\Z")] | None = None
 

@@ -186,6 +186,8 @@ class Station:
         """Returns once it is connected, to that access point if one is named."""
 
         def there() -> bool:
+            if not self.connections:
+                return False  # a look at the log costs no process
             status = self.status()
             return status.get("wpa_state") == "COMPLETED" and bssid in (None, status.get("bssid"))
 

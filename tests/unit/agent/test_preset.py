@@ -26,9 +26,13 @@ role = "responder"
 """
 
 
-def load(folder: Path, text: str) -> AgentConfig:
+def load(folder: Path, text: str, *, wireless: bool = False) -> AgentConfig:
+    """As on a box with or without a radio."""
     (folder / "agent.toml").write_text(text)
-    return load_config(folder / "agent.toml")
+    radio = folder / "sys/class/net/wlan0/phy80211"
+    if wireless:
+        radio.mkdir(parents=True)
+    return load_config(folder / "agent.toml", sys=folder / "sys")
 
 
 def plans(config: AgentConfig, test: str) -> list[Plan]:
@@ -49,6 +53,20 @@ def test_site_measures_each_stretch_of_the_way(tmp_path: Path) -> None:
     assert plans(config, "path")[0].params == path.Params()
     assert plans(config, "ping")[1].toward == ("192.0.2.53", "198.51.100.1", "r1.example.net")
     assert plans(config, "ping")[0].toward == ()
+
+
+def test_radio_is_looked_at_where_there_is_one(tmp_path: Path) -> None:
+    config = load(tmp_path, SITE.replace('preset = "site"', 'preset = "site"\ninterface = "eth7"'), wireless=True)
+    pace = {
+        test: [(plan.every_s, plan.interface) for plan in plans(config, test)] for test in ("wifi_link", "wifi_scan")
+    }
+    assert pace == {"wifi_link": [(60, None)], "wifi_scan": [(900, None)]}
+
+
+def test_radio_is_left_out_where_there_is_none_or_it_is_not_wanted(tmp_path: Path) -> None:
+    assert not [plan for plan in load(tmp_path, SITE).plans if plan.test.startswith("wifi")]
+    without = SITE.replace('preset = "site"', 'preset = "site"\nwithout = ["wifi_scan"]')
+    assert {p.test for p in load(tmp_path, without, wireless=True).plans if p.test.startswith("wifi")} == {"wifi_link"}
 
 
 def test_gateway_and_access_that_are_named_are_not_looked_for(tmp_path: Path) -> None:
