@@ -23,6 +23,8 @@ def moment(text: str, what: str, zone: str | None) -> datetime:
         at = datetime.fromisoformat(repaired)
     except ValueError as e:
         raise LedgerError("wrong", f'{what}: "{text[:60]}" is no moment such as "2026-10-25 02:30"') from e
+    if not 1970 <= at.year < 9990:  # no zone's clock leaves the calendar there
+        raise LedgerError("wrong", f'{what}: "{text[:60]}" is not between 1970 and 9990')
     if at.tzinfo is None:
         at = _local(at, text, what, zone)
     if at.second or at.microsecond:
@@ -53,9 +55,12 @@ def day(text: str, what: str) -> date:
         LedgerError: It is none.
     """
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError as e:
         raise LedgerError("wrong", f'{what}: "{text[:60]}" is no day such as "2026-10-25"') from e
+    if not 1970 <= found.year < 9990:
+        raise LedgerError("wrong", f'{what}: "{text[:60]}" is not between 1970 and 9990')
+    return found
 
 
 def length(text: timedelta) -> str:

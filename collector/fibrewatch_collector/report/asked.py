@@ -1,7 +1,7 @@
 """Which report somebody asks for, on the command line or over HTTP, and its answer. Blocks on the store."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
 from msgspec import Struct
@@ -18,6 +18,10 @@ from fibrewatch_collector.store import Store
 Answer = model.Report | model.Fleet | model.Balance
 SCOPES, PERIODS = ("site", "territory", "all"), ("month", "from", "year")
 PARAMETERS = (*SCOPES, *PERIODS, "to", "format", "lang", "audience", "revision")
+
+
+EARLIEST, LATEST = 1970, 9990
+LONGEST = timedelta(days=366)
 
 
 class AskError(FibrewatchError):
@@ -89,10 +93,22 @@ def question(words: Mapping[str, str]) -> Question:
         revision=_revision(words) if "revision" in words else None,
     )
     try:
-        asked.zoned("UTC")
+        _in_bounds(asked.zoned("UTC"), period)
     except (ValueError, OverflowError) as e:
         raise AskError(f"{period}: {e}") from e
     return asked
+
+
+def _in_bounds(period: Period, name: str) -> None:
+    """No zone's clock leaves the calendar there, and nobody makes the collector look through centuries.
+
+    Raises:
+        AskError: It is outside, or too long.
+    """
+    if not (period.begin.year >= EARLIEST and period.end.year <= LATEST):
+        raise AskError(f"{name}: {period.label} is not between {EARLIEST} and {LATEST}")
+    if period.end - period.begin > LONGEST:
+        raise AskError(f"to: {(period.end - period.begin).days} days are more than a report holds, {LONGEST.days}")
 
 
 def answer(store: Store, inventory: Inventory, asked: Question, now: datetime) -> Answer:
@@ -176,7 +192,7 @@ def _day(text: str, name: str) -> date:
 
 
 def _year(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) == 4 and "1970" <= text < "9999"):
+    if not (text.isascii() and text.isdecimal() and len(text) == 4 and f"{EARLIEST}" <= text < f"{LATEST}"):
         raise AskError(f'year: "{text[:60]}" is no year such as 2026')
     return int(text)
 

@@ -52,6 +52,8 @@ def test_what_is_declared_before_it_begins_is_in_time(store: SqliteStore) -> Non
         ({"end": "2026-10-02 01:00"}, "wrong", "end: 2026-10-01 23:00Z is not after begin, 2026-10-01 23:00Z"),
         ({"end": "2026-11-12 01:00"}, "wrong", "end: 41 d 1 h are more than 31 days of work"),
         ({"begin": "2029-01-01 00:00", "end": "2029-01-01 01:00"}, "wrong", "2028-12-31 23:00Z is more than two years"),
+        ({"begin": "0001-01-01T00:30+14:00"}, "wrong", 'begin: "0001-01-01T00:30+14:00" is not between 1970 and 9990'),
+        ({"end": "9999-12-31T23:30-14:00"}, "wrong", 'end: "9999-12-31T23:30-14:00" is not between 1970 and 9990'),
         ({"begin": "tonight"}, "wrong", 'begin: "tonight" is no moment such as "2026-10-25 02:30"'),
         ({"begin": "2026-10-02 01:00:30"}, "wrong", 'begin: "2026-10-02 01:00:30" is not a whole minute'),
         (
