@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from fibrewatch import __version__, wire
 from fibrewatch.errors import ConfigError
 from fibrewatch.measurement import AnyMeasurement, Conditions
+from fibrewatch.sdnotify import Notifier
 from fibrewatch_agent import memory, own_certificate
 from fibrewatch_agent.clock import ClockWatch, boot_id
 from fibrewatch_agent.conditions import Observer, between
@@ -24,7 +25,6 @@ from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.net.interfaces import inventory
 from fibrewatch_agent.runner import LostTargets, Runner
 from fibrewatch_agent.scheduler import Scheduler
-from fibrewatch_agent.sdnotify import Notifier
 from fibrewatch_agent.spool import Spool
 from fibrewatch_agent.transfer.heavy import Heavy
 from fibrewatch_agent.uplink import run_uplink

@@ -110,8 +110,8 @@ def _add_responder_options(responder: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload that comes while we start must not end us
+    from fibrewatch.sdnotify import Notifier
     from fibrewatch_agent.app import App
-    from fibrewatch_agent.sdnotify import Notifier
 
     async def agent() -> None:
         await App(arguments.config or DEFAULT_PATH, Notifier.from_environment(os.environ)).run()
@@ -213,6 +213,7 @@ def _responder(arguments: argparse.Namespace) -> int:
 
 
 def _responder_by_file(arguments: argparse.Namespace) -> int:
+    from fibrewatch.sdnotify import Notifier
     from fibrewatch_agent.responder import service
 
     plain = vars(_commands().parser.parse_args(["responder"]))
@@ -224,13 +225,13 @@ def _responder_by_file(arguments: argparse.Namespace) -> int:
     elif arguments.check:
         print(service.check(arguments.config), flush=True)
     else:
-        asyncio.run(service.serve_file(arguments.config))
+        asyncio.run(service.serve_file(arguments.config, Notifier.from_environment(os.environ)))
     return OK
 
 
 def _radio_helper(arguments: argparse.Namespace) -> int:
+    from fibrewatch.sdnotify import Notifier
     from fibrewatch_agent.radio_helper import config, server
-    from fibrewatch_agent.sdnotify import Notifier
 
     path = arguments.config or config.DEFAULT_PATH
     if arguments.check:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from fibrewatch import __version__
 from fibrewatch.errors import ConfigError, StoreError
 from fibrewatch.results import PROBES
+from fibrewatch.sdnotify import Notifier
 from fibrewatch.wire import AgentId, encode
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector import floor_series, own_clock, recovery
@@ -50,9 +51,14 @@ class App:
     """One run of the collector; `run` returns after SIGTERM or SIGINT."""
 
     def __init__(
-        self, config: Config, inventory: Inventory, store: Store, clock: Callable[[], float] = time.time
+        self,
+        config: Config,
+        inventory: Inventory,
+        store: Store,
+        notifier: Notifier,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._config, self._store, self._clock = config, store, clock
+        self._config, self._store, self._notifier, self._clock = config, store, notifier, clock
         self.own = OwnMetrics(__version__)
         self.hub = Hub(inventory, PROBES, self.own, clock)
         self.ingest = Ingest(
@@ -175,12 +181,15 @@ class App:
                 group.create_task(self._keep_bins(), name="bins"),
                 group.create_task(Settling(self.hub, self._store, self._write).run(), name="settling"),
                 group.create_task(self._keep_reports(), name="reports"),
+                group.create_task(self._notifier.feed_watchdog(self._stop), name="watchdog"),
             ]
             if self._identity is not None:
                 tasks.append(group.create_task(self._identity.run(), name="identity"))
             log.info("version=%s http=%s store=%s", __version__, self._config.http.address, self._config.store.path)
+            self._notifier.ready(f"{len(self.hub.inventory.agents)} boxes of {len(self.hub.inventory.sites)} sites")
             await self._stop.wait()
             log.info("stopping")
+            self._notifier.stopping()
             for task in tasks:
                 task.cancel()
 
@@ -289,11 +298,11 @@ def collect_garbage_seldom() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def serve(config: Config, inventory: Inventory) -> None:
+async def serve(config: Config, inventory: Inventory, notifier: Notifier) -> None:
     """Opens the store and runs the collector until it is told to stop."""
     config.store.path.parent.mkdir(parents=True, exist_ok=True)
     store = await asyncio.to_thread(SqliteStore, config.store.path)
     try:
-        await App(config, inventory, store).run()
+        await App(config, inventory, store, notifier).run()
     finally:
         await asyncio.to_thread(store.close)

@@ -14,6 +14,7 @@ from typing import BinaryIO, NoReturn
 
 from fibrewatch.command import FAILED, OK, Commands
 from fibrewatch.errors import StoreError
+from fibrewatch.sdnotify import Notifier
 from fibrewatch_collector import lint
 from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
@@ -65,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
     _, config = _config(arguments)
     inventory = load_inventory(config.sites)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(config, inventory))
+        runner.run(serve(config, inventory, Notifier.from_environment()))
     return OK
 
 

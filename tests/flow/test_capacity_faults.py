@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from fibrewatch import python_child
 from fibrewatch.results.capacity import Params, Result
-from fibrewatch_agent import python_child
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.capacity.messages import HELLO_BYTES, Hello, seal
 from fibrewatch_agent.capacity.order import ORDER

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from fibrewatch import wire
+from fibrewatch import python_child, wire
 from fibrewatch.errors import ToolError
 from fibrewatch.identity import RenewReply, RenewRequest
 from fibrewatch.wire import AgentId
-from fibrewatch_agent import python_child
 from fibrewatch_agent.child import child
 from fibrewatch_agent.config import TlsConfig
 from fibrewatch_agent.services import certificate

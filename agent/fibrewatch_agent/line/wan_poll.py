@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from fibrewatch_agent import python_child
+from fibrewatch import python_child
 from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.line import snmp_order, wan
 from fibrewatch_agent.line.config import RouterConfig

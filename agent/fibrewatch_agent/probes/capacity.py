@@ -5,10 +5,10 @@ import secrets
 
 import msgspec
 
+from fibrewatch import python_child
 from fibrewatch.errors import ToolError
 from fibrewatch.measurement import Error
 from fibrewatch.results.capacity import Params, Result
-from fibrewatch_agent import python_child
 from fibrewatch_agent.box import Box, ProbeError, flowing
 from fibrewatch_agent.capacity.figures import complaint, limits_of, result_of
 from fibrewatch_agent.capacity.messages import Hello

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from fibrewatch import python_child
 from fibrewatch.errors import ToolError
 from fibrewatch.results.dhcp import Params, Result
-from fibrewatch_agent import python_child
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.dhcp.order import Order, Outcome

@@ -2,10 +2,10 @@
 
 import msgspec
 
+from fibrewatch import python_child
 from fibrewatch.errors import ToolError
 from fibrewatch.measurement import Error
 from fibrewatch.results.http_throughput import Params, Result
-from fibrewatch_agent import python_child
 from fibrewatch_agent.box import Box, ProbeError, flowing
 from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.http_load.figures import limits_of, result_of

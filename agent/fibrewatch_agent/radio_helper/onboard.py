@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from fibrewatch import python_child
 from fibrewatch.errors import ConfigError, ToolError
-from fibrewatch_agent import python_child
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import Child, child, find
 from fibrewatch_agent.radio_helper import links, nl80211, radios

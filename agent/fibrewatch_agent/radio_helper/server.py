@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from fibrewatch.errors import ConfigError
+from fibrewatch.sdnotify import Notifier
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.net.sockets import probe_error
 from fibrewatch_agent.radio_helper import radios
@@ -33,7 +34,6 @@ from fibrewatch_agent.radio_helper.monitor import monitor
 from fibrewatch_agent.radio_helper.nl80211 import Interface
 from fibrewatch_agent.radio_helper.onboard import network, onboard
 from fibrewatch_agent.radio_helper.scan import scan
-from fibrewatch_agent.sdnotify import Notifier
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from fibrewatch import python_child
 from fibrewatch.errors import ToolError
-from fibrewatch_agent import python_child
 from fibrewatch_agent.capacity.order import CLAIMED, ORDER, READY, Order, Outcome
 from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.responder.slot_server import Ended, Place

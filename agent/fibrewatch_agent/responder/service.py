@@ -1,8 +1,10 @@
 """The responder as its file says it: served, checked, or given a new box's token."""
 
+import asyncio
 from pathlib import Path
 
 from fibrewatch.errors import ConfigError
+from fibrewatch.sdnotify import Notifier
 from fibrewatch_agent.responder.config import OpenConfig, ReflectorSection, ResponderFile, load_responder
 from fibrewatch_agent.responder.identity import Tokens, issue
 from fibrewatch_agent.responder.reflector import ReflectorConfig, checked
@@ -11,14 +13,18 @@ from fibrewatch_agent.responder.server import ResponderConfig, serve
 _NONE = OpenConfig(ports=(2, 1))
 
 
-async def serve_file(path: Path) -> None:
+async def serve_file(path: Path, notifier: Notifier) -> None:
     """Serves what the file says.
 
     Raises:
         ConfigError, ToolError: As `load_responder` and `server.serve`.
     """
     file = load_responder(path)
-    await serve(_config(file))
+    async with asyncio.TaskGroup() as group:
+        watchdog = group.create_task(notifier.feed_watchdog(asyncio.Event()), name="watchdog")
+        await serve(_config(file), lambda: notifier.ready(f"serves {path}"))
+        notifier.stopping()
+        watchdog.cancel()
 
 
 def _config(file: ResponderFile) -> ResponderConfig:

@@ -92,7 +92,3 @@ def main() -> int:
         return 2
     sys.stdout.buffer.write(msgspec.json.encode(manifest))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
@@ -11,6 +10,7 @@ from tempfile import mkdtemp
 import msgspec
 from aiohttp import web
 
+from fibrewatch import python_child
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.evidence import EvidenceError, request
 from fibrewatch_collector.hub import Hub
@@ -75,7 +75,7 @@ class Packs:
             scratch=str(folder),
         )
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", request.__name__),
+            *python_child.command(request.__name__),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

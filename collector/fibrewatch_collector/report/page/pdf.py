@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from fibrewatch import python_child
 from fibrewatch.errors import FibrewatchError
 
 TIMEOUT_S = 300.0
@@ -27,7 +28,7 @@ def pdf(html: str, timeout_s: float = TIMEOUT_S) -> bytes:
     """
     try:
         made = subprocess.run(
-            [sys.executable, "-m", __spec__.name],
+            python_child.command(__spec__.name),
             input=html.encode(),
             capture_output=True,
             timeout=timeout_s,
@@ -64,7 +65,3 @@ def main() -> int:
     page = HTML(string=sys.stdin.buffer.read().decode(), url_fetcher=Nothing(), base_url=None)
     sys.stdout.buffer.write(page.write_pdf(pdf_variant="pdf/ua-1"))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

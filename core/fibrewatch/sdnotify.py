@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Tells the service manager how the agent is; says nothing where there is none.
+    """Tells the service manager how the service is; says nothing where there is none.
 
     Attributes:
         watchdog_s: The manager ends a service that is silent for so long; None where it does not watch.
@@ -30,7 +30,7 @@ class Notifier:
         return cls(environment.get("NOTIFY_SOCKET") or None, watchdog_s)
 
     def send(self, *lines: str) -> None:
-        """Sends one notification; a manager that can't be reached must not stop measurements."""
+        """Sends one notification; a manager that can't be reached must not stop the work."""
         if self._address is None:
             return
         path = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -43,7 +43,7 @@ class Notifier:
             log.debug("no notification lines=%s error=%s", lines, e)
 
     def ready(self, status: str) -> None:
-        """The agent measures (also after a reload)."""
+        """It serves (also after a reload)."""
         self.send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
@@ -51,11 +51,11 @@ class Notifier:
         self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """The agent closes its windows and flushes."""
+        """It closes what is open and flushes."""
         self.send("STOPPING=1")
 
     async def feed_watchdog(self, stopping: asyncio.Event) -> None:
-        """Sends WATCHDOG=1 twice per period from the loop that measures, so that a loop that hangs is ended."""
+        """Sends WATCHDOG=1 twice per period from the loop that does the work, so that a loop that hangs is ended."""
         while self.watchdog_s is not None and not stopping.is_set():
             self.send("WATCHDOG=1")
             try:

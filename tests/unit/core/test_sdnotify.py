@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fibrewatch_agent.sdnotify import Notifier
+from fibrewatch.sdnotify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

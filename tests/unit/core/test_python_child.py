@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from fibrewatch_agent import python_child
+from fibrewatch import python_child
 
 
 def test_a_child_finds_what_we_find_however_it_is_started() -> None:

@@ -2,7 +2,7 @@
 
 import sys
 
-_BEGIN = "import sys; sys.path[:0] = sys.argv[1].split(':'); from {module} import main; main(*sys.argv[2:])"
+_BEGIN = "import sys; sys.path[:0] = sys.argv[1].split(':'); from {module} import main; sys.exit(main(*sys.argv[2:]))"
 
 
 def command(module: str, *arguments: str) -> list[str]:
