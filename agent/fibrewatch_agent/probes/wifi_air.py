@@ -2,9 +2,9 @@
 
 import msgspec
 
+from fibrewatch import python_child
 from fibrewatch.errors import ToolError
 from fibrewatch.results.wifi_air import Params, Result
-from fibrewatch_agent import python_child
 from fibrewatch_agent.air.order import Order, Outcome
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.child import Child, child
