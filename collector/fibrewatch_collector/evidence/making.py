@@ -3,6 +3,7 @@
 First all that is needed is written down; then the figures are made of what was written, and of nothing else.
 """
 
+import hashlib
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -33,7 +34,7 @@ from fibrewatch_collector.evidence.recompute import Bare
 from fibrewatch_collector.evidence.replay import Replay
 from fibrewatch_collector.inventory import Inventory, Site, SiteKey, inventory_of
 from fibrewatch_collector.ledger import inventories, maintenance, revisions, rollout
-from fibrewatch_collector.report import figures, judging, known, output
+from fibrewatch_collector.report import figures, judging, known, output, page
 from fibrewatch_collector.report.output import LANGUAGES, Manner
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import BinState, Filter, Store, Stored
@@ -319,7 +320,7 @@ class Listener(Replay):
 
 def software() -> Software:
     """What is running here."""
-    libraries = {name: metadata.version(name) for name in _LIBRARIES}
+    libraries = {name: metadata.version(name) for name in _LIBRARIES} | {"pages": _pages()}
     return Software(fibrewatch=__version__, python=platform.python_version(), libraries=libraries)
 
 
@@ -329,6 +330,14 @@ def _line(stored: Stored) -> bytes:
     ids = f'"territory":"{territory}","site":"{site}","agent":"{agent}","stream":"{stored.stream}"'
     head = f'{{{ids},"sequence":{stored.seq},"received_us":{round(stored.received_at * 1e6)},"measurement":'
     return b"".join((head.encode(), one_line(stored.raw), b"}\n"))
+
+
+def _pages() -> str:
+    """What shapes pages here: templates, words and code may change within a version, between two commits."""
+    digest, folder = hashlib.sha256(), Path(page.__file__).parent
+    for each in sorted(each for each in folder.rglob("*") if each.suffix in (".py", ".html", ".css", ".toml")):
+        digest.update(each.relative_to(folder).as_posix().encode() + b"\0" + each.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 _OTHERS_LINE = ("sla", "objective", "drop", "download", "upload")

@@ -206,7 +206,8 @@ class _Verifier:
         """HTML is made anew where the same libraries are here; a PDF's bytes also depend on fonts."""
         here, then = software(), self.manifest.software
         if (here.fibrewatch, here.libraries) != (then.fibrewatch, then.libraries):
-            return f"as signed; not made anew: they are of fibrewatch {then.fibrewatch}, this is {__version__}"
+            made_by = f"fibrewatch {then.fibrewatch}, not {__version__}"
+            return f"as signed; not made anew: of other templates or libraries ({made_by})"
         for language in LANGUAGES:
             name = f"report.{language}.html"
             if output.FORMATS["html"].write(report, Manner(language)) != self._small(name):
