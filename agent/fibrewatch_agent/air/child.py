@@ -51,23 +51,28 @@ def listen(order: Order) -> Outcome:
     )
     try:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-            return Outcome(result=_heard(sock, order, tally))
+            _open(sock, order.interface)
+            began = time.time()
+            return Outcome(began=began, result=_heard(sock, order, tally, began))
     except OSError as e:
         return Outcome(error=_ERRORS.get(e.errno or 0, "tool_failed"), detail=f"{order.interface}: {e.strerror}")
 
 
-def _heard(sock: socket.socket, order: Order, tally: Tally) -> Result:
+def _open(sock: socket.socket, interface: str) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS_NEW, 1)
     sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
     _cut_to(sock, _SNAP)
-    sock.bind((order.interface, _ETH_P_ALL))
+    sock.bind((interface, _ETH_P_ALL))
     if sock.getsockname()[3] != _ARPHRD_RADIOTAP:
         raise OSError(errno.ENODEV, "is no monitor interface with radiotap headers")
-    began, clock = time.monotonic(), time.time()
-    for at, data, length in _packets(sock, began + order.duration_s):
-        tally.add(max(0.0, at - clock), data, length)
-    took = time.monotonic() - began
+
+
+def _heard(sock: socket.socket, order: Order, tally: Tally, began: float) -> Result:
+    clock = time.monotonic()
+    for at, data, length in _packets(sock, clock + order.duration_s):
+        tally.add(max(0.0, at - began), data, length)
+    took = time.monotonic() - clock
     _, dropped = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
     return tally.result(took, dropped=dropped, interface=order.interface)
 

@@ -16,8 +16,9 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of it; with an error, what was heard before."""
+    """What came of it; `began`: when listening did, UTC seconds since 1970."""
 
+    began: float | None = None
     result: Result | None = None
     error: Error | None = None
     detail: str | None = None

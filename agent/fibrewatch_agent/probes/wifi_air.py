@@ -1,6 +1,9 @@
 """wifi_air: who uses a channel's time; the radio helper makes a monitor interface, a child process listens to it."""
 
+import time
+
 import msgspec
+from msgspec.structs import replace
 
 from fibrewatch import python_child
 from fibrewatch.errors import ToolError
@@ -27,7 +30,7 @@ async def wifi_air(params: Params, box: Box) -> Result:
     """
     if box.interface is None:
         raise ProbeError("no_interface", "name the radio that listens as the test's interface")
-    request = _request(params, box.interface)
+    request, asked = _request(params, box.interface), time.time()
     async with radio.monitor(request, params.socket) as interface:
         order = Order(interface=interface, duration_s=params.duration_s, ssid=params.ssid, bssid=params.bssid)
         outcome = await _listened(order)
@@ -37,7 +40,7 @@ async def wifi_air(params: Params, box: Box) -> Result:
             outcome.error or "tool_failed", f"{detail}: {_MEND}" if outcome.error == "permission" else detail
         )
     _judge(outcome.result, box)
-    return outcome.result
+    return replace(outcome.result, listened_from=None if outcome.began is None else outcome.began - asked)
 
 
 def _request(params: Params, interface: str) -> Monitor:

@@ -91,6 +91,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unrated: Annotated[
         Count | None, Metric("frames", "Whose rate the radio did not tell: their airtime is missing.", kind="counter")
     ] = None
+    listened_from: float | None = None
+    """Seconds after started_at: a process has to start first."""
     beacon_interval_announced: float | None = None
     """As the own access point's beacons say it, seconds."""
     bssid: Bssid | None = None
