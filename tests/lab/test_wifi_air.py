@@ -25,7 +25,7 @@ def test_air_as_tshark_tells_it_of_the_same_seconds(tmp_path: Path) -> None:
     begin = run.started_at.timestamp() + found.listened_from
     packets = [each for each in caught(tmp_path / "lab/air.pcap") if begin <= each.at < begin + found.duration]
     told = tshark(written(tmp_path / "window.pcap", with_checksums(packets)))
-    assert len(told) > 300
+    assert len(told) > 200
     assert found.frames == pytest.approx(len(told), abs=EDGE)
     assert found.dropped == found.bad_frames == found.unrated == 0
     for mine, wanted in (

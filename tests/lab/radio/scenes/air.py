@@ -13,9 +13,9 @@ _FILE = Path("/run/out/air.pcap")
 _TESTS = f"""
 [tests.air]
 probe = "wifi_air"
-every = "20 s"
+every = "8 s"
 interface = "wlan3"
-params = {{ frequency = 2437, duration = "5 s", ssid = "fibre", socket = "{here.SOCKET}" }}
+params = {{ frequency = 2437, duration = "4 s", ssid = "fibre", socket = "{here.SOCKET}" }}
 """
 
 
