@@ -31,7 +31,10 @@ def alerts(burns: Iterable[Burn] = burn.DEFAULTS) -> list[Alert]:
 
 def recordings(burns: Iterable[Burn] = burn.DEFAULTS) -> list[Recording]:
     """What alerts are made of, and is too dear to be made for each."""
-    return [Recording(name=_loss(length), expr=_loss_ratio(burn.text(length))) for length in burn.windows(burns)]
+    return [
+        Recording(name=_loss(length), expr=_loss_ratio(burn.text(length)), every_s=_every_s(length))
+        for length in burn.windows(burns)
+    ]
 
 
 def _sites() -> Iterator[Alert]:
@@ -80,8 +83,8 @@ def _sites() -> Iterator[Alert]:
         dashboard=SITE_PAGE,
         variables=SITE,
     )
-    asked = promql.by(SITE, 'fibrewatch_uplink_objective_asked_ratio{kind="coverage"}')
-    floors = promql.held("fibrewatch_site_wifi_coverage_ratio", (*SITE, "floor"))
+    asked = promql.held("fibrewatch_uplink_objective_asked_ratio", SITE, '{kind="coverage"}')
+    floors = promql.held("fibrewatch_floor_wifi_good_ratio", (*SITE, "floor"))
     yield Alert(
         id="wifi-coverage",
         expr=f"({floors}) - on ({', '.join(SITE)}) group_left () "
@@ -89,12 +92,10 @@ def _sites() -> Iterator[Alert]:
         below=0.0,
         hold_s=900,
         summary="{territory}/{site}, floor {floor}: Wi-Fi coverage is below what was promised",
-        text="Floor {floor} of {territory}/{site} has [coverage] of good Wi-Fi minutes.",
+        text="Floor {floor} of {territory}/{site} had good Wi-Fi in [coverage] of the last hour.",
         fault="the site's Wi-Fi, not the line",
         values=(
-            Value(
-                name="coverage", metric="fibrewatch_site_wifi_coverage_ratio", keys=(*SITE, "floor"), format="percent"
-            ),
+            Value(name="coverage", metric="fibrewatch_floor_wifi_good_ratio", keys=(*SITE, "floor"), format="percent"),
         ),
         dashboard=WIFI,
         variables=SITE,
@@ -308,13 +309,18 @@ def _burn(each: Burn, kind: str, matched: tuple[str, ...]) -> str:
 def _faults(kind: str, length: float) -> str:
     """The share of faults in a window."""
     if kind == "loss":
-        return _loss(length)
+        return promql.held(_loss(length), OBJECTIVE)
     matcher = f'{{window="{burn.text(length)}"}}'
     return f"({promql.held('fibrewatch_uplink_unavailable_ratio', UPLINK, matcher)})"
 
 
 def _loss(length: float) -> str:
     return f"fibrewatch:uplink_objective_loss:ratio_rate{burn.text(length)}"
+
+
+def _every_s(length: float) -> float:
+    """A window of days has 50,000 samples a series: its share is made each five minutes, and moves no faster."""
+    return 30 if length <= 1800 else 60 if length <= 21600 else 300
 
 
 def _loss_ratio(window: str) -> str:

@@ -70,10 +70,11 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """A series that Prometheus makes."""
+    """A series that Prometheus makes, so often."""
 
     name: str
     expr: str
+    every_s: float
 
 
 INTERVALS_S = {"now": 10, "slow": 60}

@@ -1,6 +1,7 @@
 """Rules as Prometheus' rule files take them."""
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from fibrewatch_collector.alerting import texts
@@ -13,10 +14,16 @@ Table = dict[str, Any]
 
 def rule_file(recordings: Iterable[Recording], alerts: Iterable[Alert], links: Links) -> Table:
     """The whole file; alerts may be none, where Grafana has them."""
-    made = [{"record": each.name, "expr": each.expr} for each in recordings]
-    groups: list[Table] = [{"name": "fibrewatch-recorded", "interval": "30s", "rules": made}] if made else []
+    groups = [
+        {
+            "name": f"fibrewatch-recorded-{text(every_s)}",
+            "interval": text(every_s),
+            "rules": [{"record": each.name, "expr": each.expr} for each in made],
+        }
+        for every_s, made in groupby(recordings, key=lambda each: each.every_s)
+    ]
     for name, interval in INTERVALS_S.items():
-        rules = [_rule(each, links) for each in alerts if each.group == name]
+        rules: list[Table] = [_rule(each, links) for each in alerts if each.group == name]
         if rules:
             groups.append({"name": f"fibrewatch-{name}", "interval": text(interval), "rules": rules})
     return {"groups": groups}
