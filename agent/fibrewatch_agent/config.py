@@ -70,7 +70,7 @@ class BrokerConfig(Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Meta(min_length=1, max_length=255)]
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
-    keepalive_s: Annotated[Duration, Meta(ge=1, le=3600)] = field(default=10.0, name="keepalive")
+    keepalive_s: Annotated[Duration, Meta(ge=1, le=3600)] = field(default=5.0, name="keepalive")
     tls: TlsConfig | None = None
 
 

@@ -83,7 +83,7 @@ def config(name: str, line: Line, port: int, folder: Path, *, mobile: bool = Fal
     targets = {"gw": (f"10.81.{line.number}.2", "gateway"), "one": (FAR[0], "neutral"), "two": (FAR[1], "operator")}
     text = (
         f'[agent]\nterritory = "paris"\nsite = "{name}"\nname = "box-01"\nstate_dir = "{folder}/state"\n'
-        f'[clock]\ntrusted = true\n[broker]\nhost = "{BROKER}"\nport = {port}\nkeepalive = "10 s"\n'
+        f'[clock]\ntrusted = true\n[broker]\nhost = "{BROKER}"\nport = {port}\n'
     )
     for target, (address, role) in targets.items():
         text += f'[targets.{target}]\naddress = "{address}"\nrole = "{role}"\n'

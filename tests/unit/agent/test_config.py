@@ -114,7 +114,7 @@ def test_minimal_file_takes_the_defaults(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, MINIMAL))
     assert config.agent == AgentId("paris", "cargo", "box-01")
     assert config.state_dir == Path("/var/lib/fibrewatch-agent")
-    assert config.broker == BrokerConfig(host="broker.example.net", port=1883, keepalive_s=10.0)
+    assert config.broker == BrokerConfig(host="broker.example.net", port=1883, keepalive_s=5.0)
     assert config.clock == ClockConfig(trusted=False, hold_s=600.0)
     assert config.spool == SpoolConfig(max_bytes=256 * 2**20, max_age_s=30 * 86400.0)
     assert config.plans == ()
