@@ -1,15 +1,20 @@
 """What calls for a person: one fault is one alarm, and declared work is none."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from fibrewatch.results import PROBES
-from fibrewatch.wire import AgentId, LostTest, Status
+from fibrewatch.results import PROBES, throughput
+from fibrewatch.wire import AgentId, LostTest, Status, encode
+from fibrewatch_collector import recovery
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.inventory import Inventory
 from fibrewatch_collector.ledger.maintenance import Declaration
 from fibrewatch_collector.own_metrics import OwnMetrics
+from fibrewatch_collector.sla.objectives import Objective, Promise
+from fibrewatch_collector.store import Arrival, Bin, Committed, Delivery
+from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.unit.collector.runs import T0, window
 from tests.unit.collector.test_live import box, fleet, status
 
@@ -189,3 +194,68 @@ def test_what_neighbours_heard_before_the_silence_proves_nothing() -> None:
     world.hub.tracker.add(box(1), window("far", T0, peer="paris/s0/box-0"), T0 + 62)
     offline(world, box())
     assert world.values("fibrewatch_site_down", 's0"') == {1.0}
+
+
+def promised(*objectives: Objective) -> World:
+    """A world whose only uplink has a promise."""
+    plain = fleet()
+    promise = Promise(sla="gold", contract="", busy=None, coverage_floor=0.9, grace_s=0.0, objectives=objectives)
+    at = ("paris", "s0", "fibre")
+    return World(Inventory(plain.territories.values(), plain.sites.values(), promises={at: promise}))
+
+
+NET = Objective(id="net", kind="availability", asked=0.999, burn=("fast", "drift"))
+LOSS = Objective(id="loss", kind="loss", metric="ping", asked=0.001)
+
+
+def test_what_burn_rates_are_made_of_is_on_the_page() -> None:
+    world = promised(NET, LOSS)
+    world.hub.add_bins(
+        Bin("paris", "s0", "fibre", T0 + 60 * n, "U" if n < 3 else "A", "access" if n < 3 else None, 2)
+        for n in range(12)
+    )
+    run = window("far", T0, lost=6)
+    world.hub.committed(Committed(stored=[(box(), run)]), 0.01)
+    budget = "fibrewatch_uplink_objective_budget_ratio"
+    assert {round(each, 9) for each in world.values(budget, 'objective="net"')} == {0.001}
+    assert world.values(budget, 'objective="net"', 'burn="slow"') == set()
+    assert world.values(budget, 'objective="loss"', 'burn="slow"') == {0.001}
+    share = "fibrewatch_uplink_unavailable_ratio"
+    assert world.values(share, 'window="2h"') == {3 / 120}
+    assert world.values(share, 'window="10m"') == {1 / 10}
+    assert world.values("fibrewatch_uplink_objective_events_total") == {60.0}
+    assert world.values("fibrewatch_uplink_objective_bad_events_total") == {6.0}
+
+
+def test_minutes_and_packets_under_declared_work_burn_nothing() -> None:
+    world = promised(NET, LOSS)
+    world.work()
+    world.hub.tick()
+    world.hub.add_bins([Bin("paris", "s0", "fibre", T0 + 60 * n, "U", "access", 2) for n in range(12)])
+    world.hub.committed(Committed(stored=[(box(), window("-far", T0))]), 0.01)
+    assert world.values("fibrewatch_uplink_unavailable_ratio") == {0.0}
+    assert world.values("fibrewatch_uplink_objective_bad_events_total") == {0.0}
+
+
+def test_rare_tests_are_taken_up_again_after_a_restart(tmp_path: Path) -> None:
+    rate = Objective(id="rate", kind="compliance", direction="download", asked=0.95, rate=1e6)
+    store = SqliteStore(tmp_path / "collector.db")
+    runs = [
+        window(
+            target,
+            T0 + n,
+            probe="throughput",
+            test="t",
+            outcome="ok",
+            result=throughput.Result(direction="down", streams=4, goodput=1e5),
+        )
+        for n, target in enumerate(("dns", "far", "dns"))
+    ]
+    arrivals = [Arrival(n, encode(run), run) for n, run in enumerate([*runs, window("far", T0)], 1)]
+    store.commit([Delivery(box(), "0" * 16, 1, T0 + 60, arrivals)])
+    again = promised(rate)
+    for each in recovery.rare(store, again.hub.recent.probes(), again.now):
+        again.hub.recent.add(each.agent, each.run, again.now)
+    assert again.values("fibrewatch_uplink_objective_at_risk") == {1.0}
+    assert again.values("fibrewatch_uplink_objective_recent_tests", 'outcome="missed"') == {3.0}
+    store.close()
