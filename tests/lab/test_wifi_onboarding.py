@@ -5,7 +5,6 @@ Oracles are not ours: hostapd's own stamps, and what passed on the air, read by 
 
 import re
 import subprocess
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +13,7 @@ import pytest
 from tests.lab.radio.play import play
 from tests.lab.radio.world import PASSPHRASE
 
-_MARKS = {
-    "authenticated": "IEEE 802.11: authenticated",
-    "associated": "IEEE 802.11: associated",
-    "keys": "WPA: pairwise key handshake completed",
-}
+_AUTHENTICATION, _ASSOCIATION = 11, (0, 2)  # subtypes of management frames; 2 is reassociation
 _WAY = ("scan", "authentication", "association", "handshake", "dhcp", "gateway", "dns", "portal", "first_byte")
 
 
@@ -27,51 +22,44 @@ class Frame(NamedTuple):
 
     at: float
     kind: int
-    eapol: bool
     key_message: str
 
 
 def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
     facts = play("onboarding", tmp_path / "lab", virtual_time=True, timeout_s=400)
-    published, wrong = facts["published"], facts["wrong"]
-    result = published["result"]
-    assert (published["outcome"], result["phases_passed"], result["security"]) == ("ok", len(_WAY), "WPA2-PSK")
-    assert all(result[phase] > 0 for phase in _WAY)
-    assert result["join"] == pytest.approx(sum(result[phase] for phase in _WAY[:4]), rel=0.1)
-    assert result["total"] == pytest.approx(sum(result[phase] for phase in _WAY), rel=0.1)
-    assert result["fast_join"] < result["join"] / 10, "who comes back need not scan"
-    assert wrong["result"]["failed_phase"] == "handshake"
-    assert wrong["error"] == "denied"
-    of_the_point(facts["log"], result)
-    of_the_air(tmp_path / "lab/air.pcap", result)
+    published, again = facts["published"], facts["again"]["result"]
+    assert published["outcome"] == "ok", published
+    for result in (published["result"], again):
+        assert (result["phases_passed"], result["security"]) == (len(_WAY), "WPA2-PSK")
+        assert all(result[phase] > 0 for phase in _WAY)
+        assert result["join"] == pytest.approx(sum(result[phase] for phase in _WAY[:4]), rel=0.01)
+        assert result["total"] == pytest.approx(sum(result[phase] for phase in _WAY), rel=0.01)
+        assert result["fast_join"] < result["join"] / 10, "who comes back need not scan"
+    of_the_point(facts["log"], again)
+    of_the_air(tmp_path / "lab/air.pcap", again)
     for text in (facts["helper"], facts["commands"], str(facts["published"])):
         assert PASSPHRASE not in text
 
 
 def of_the_point(log: str, result: Any) -> None:
-    """The access point's stamps: of the way back, where every page of the programs is in memory already."""
-    times = {name: stamps(log, text) for name, text in _MARKS.items()}
-    _, authenticated = times["authenticated"][:2]
-    _, keys = times["keys"][:2]
-    ours = result["fast_association"] + result["fast_handshake"]
-    assert ours == pytest.approx(keys - authenticated, rel=0.3, abs=0.002)
+    """From its word "authenticated" to its word on the keys, both times."""
+    began, keys = stamps(log, "IEEE 802.11: authenticated"), stamps(log, "WPA: pairwise key handshake completed")
+    for start, end, prefix in zip(began, keys, ("", "fast_"), strict=True):
+        ours = result[f"{prefix}association"] + result[f"{prefix}handshake"]
+        assert ours == pytest.approx(end - start, rel=0.25, abs=0.001), prefix
 
 
 def of_the_air(pcap: Path, result: Any) -> None:
-    """Frames in the order of the phases, and as long as these say."""
+    """Frames in the order of the phases, and as long as these say: both times from the first frame to the last key."""
     found = frames(pcap)
-    starts = [frame.at for frame in found if frame.kind == 11]  # authentication: one each way, twice
-    last_keys = [frame.at for frame in found if frame.key_message == "4"]
-    first, second = starts[0], starts[2]
-    assert first < last_keys[0] < second < last_keys[-1]
-    requests = [frame.at for frame in found if frame.kind in (0, 2)]
-    eapol = [frame.at for frame in found if frame.eapol]
-    assert starts[0] < starts[1] < requests[0] < eapol[0]
-    assert all(earlier <= later for earlier, later in pairwise(eapol))
-    back = sum(result[f"fast_{phase}"] for phase in ("authentication", "association", "handshake"))
-    assert back == pytest.approx(last_keys[-1] - second, rel=0.3, abs=0.002)
-    whole = sum(result[phase] for phase in ("authentication", "association", "handshake"))
-    assert whole >= (last_keys[0] - first) * 0.9
+    asked = [frame.at for frame in found if frame.kind == _AUTHENTICATION][::2]  # the second is the answer
+    associates = [frame.at for frame in found if frame.kind in _ASSOCIATION]
+    first_keys, last_keys = ([frame.at for frame in found if frame.key_message == number] for number in "14")
+    for prefix, *marks in zip(("", "fast_"), asked, associates, first_keys, last_keys, strict=True):
+        assert marks == sorted(marks)
+        phases = [result[f"{prefix}{phase}"] for phase in ("authentication", "association", "handshake")]
+        assert sum(phases) == pytest.approx(marks[-1] - marks[0], rel=0.25, abs=0.001), prefix
+        assert phases[0] == pytest.approx(marks[1] - marks[0], rel=0.25, abs=0.001), prefix
 
 
 def stamps(log: str, text: str) -> list[float]:
@@ -81,12 +69,12 @@ def stamps(log: str, text: str) -> list[float]:
 
 def frames(pcap: Path) -> list[Frame]:
     """All frames but retries, as tshark reads them."""
-    fields = ["frame.time_epoch", "wlan.fc.type_subtype", "eapol.type", "wlan_rsna_eapol.keydes.msgnr"]
+    fields = ["frame.time_epoch", "wlan.fc.type_subtype", "wlan_rsna_eapol.keydes.msgnr"]
     argv = ["tshark", "-r", str(pcap), "-Y", "wlan.fc.retry == 0", "-T", "fields"]
     argv += [word for field in fields for word in ("-e", field)]
     lines = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
     parts = [line.split("\t") for line in lines]
-    return [Frame(float(at), int(kind, 0), eapol != "", number) for at, kind, eapol, number in parts]
+    return [Frame(float(at), int(kind, 0), number) for at, kind, number in parts]
 
 
 FAILED = {
@@ -101,7 +89,7 @@ FAILED = {
     "dns-refused": ("dns", "refused", "asking 10.77.0.1"),
     "dns-silent": ("dns", "timeout", "asking 10.77.0.19"),
     "dns-no-name": ("dns", "denied", "REFUSED"),
-    "gateway-silent": ("gateway", "timeout", "no end within"),
+    "gateway-silent": ("gateway", "unreachable", "10.77.0.19 does not answer ARP"),
     "dhcp-silent": ("dhcp", "timeout", "no offer"),
     "full": ("authentication", "busy", "takes no more stations (status 17)"),
     "gone": ("scan", "unreachable", "'fibre' not found"),
@@ -121,7 +109,12 @@ def test_the_phase_that_failed_is_the_one_named(tmp_path: Path) -> None:
         full = facts[name]["result"]
         assert full["eap"] > 0
         assert "fast_eap" not in full, "known keys spare EAP"
-    assert [facts[name]["result"]["fast_cached"] for name in ("psk", "sae", "tls", "peap")] == [False, True, True, True]
+    assert [facts[name]["result"].get("fast_cached") for name in ("psk", "sae", "tls", "peap")] == [
+        None,
+        True,
+        True,
+        True,
+    ]
     for name in ("psk", "sae", "tls", "peap"):
         result = facts[name]["result"]
         assert result["fast_join"] < result["join"] / 3, name

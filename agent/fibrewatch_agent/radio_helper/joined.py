@@ -24,6 +24,8 @@ from fibrewatch_agent.radio_helper.way import Way
 from fibrewatch_agent.services.http_exchange import Url, parse_url
 
 _ASK_AGAIN_S = 1.0  # as the kernel's ARP
+_MARGIN_S = 1.0
+"""Over a deadline of somebody who says what was waited for."""
 _WHOLE_PREFIX = "255.255.255.255"
 
 
@@ -52,12 +54,12 @@ class Joined:
         """
         limits = self._request.limits
         offer = await self._dhcp(limits.dhcp_s)
-        async with self._way.phase("gateway", limits.gateway_s):
+        async with self._way.phase("gateway", limits.gateway_s + _ASK_AGAIN_S):
             await self._gateway(offer)
         check = self._request.check and parse_url(self._request.check)
         name = self._request.name or (check.host if check else None)
         if name is not None and not _numeric(name):
-            async with self._way.phase("dns", limits.dns_s):
+            async with self._way.phase("dns", limits.dns_s + _MARGIN_S):
                 began = time.monotonic()
                 await self._resolved(name)
                 self._way.note(dns=time.monotonic() - began)
@@ -92,7 +94,8 @@ class Joined:
         loop, began = asyncio.get_running_loop(), time.monotonic()
         try:
             while not await neighbours.answered(neighbours.ask(), loop.time() + _ASK_AGAIN_S):
-                pass
+                if time.monotonic() - began > self._request.limits.gateway_s - _ASK_AGAIN_S / 2:
+                    raise ProbeError("unreachable", f"{offer.routers[0]} does not answer ARP")
         finally:
             neighbours.close()
         self._way.note(gateway=time.monotonic() - began)

@@ -18,22 +18,26 @@ class Radios:
 
     def __init__(self) -> None:
         self._turns: dict[int, asyncio.Lock] = {}
+        self._seen: dict[str, int] = {}
 
     @contextlib.asynccontextmanager
-    async def turn(self, interface: Interface) -> AsyncIterator[None]:
-        """The radio for oneself.
+    async def turn(self, name: str) -> AsyncIterator[Interface]:
+        """The radio of an interface for oneself; who comes while it is out of this namespace waits for it.
 
         Raises:
-            ProbeError: busy, others have it for too long.
+            ProbeError: busy, others have it for too long; no_interface.
         """
-        lock = self._turns.setdefault(interface.radio, asyncio.Lock())
+        radio = self._seen.setdefault(name, -1)
+        if radio not in self._turns or not self._turns[radio].locked():
+            radio = self._seen[name] = find(name).radio
+        lock = self._turns.setdefault(radio, asyncio.Lock())
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await lock.acquire()
         except TimeoutError as e:
-            raise ProbeError("busy", f"another request uses the radio of {interface.name}") from e
+            raise ProbeError("busy", f"another request uses the radio of {name}") from e
         try:
-            yield
+            yield find(name)
         finally:
             lock.release()
 

@@ -116,6 +116,11 @@ class Server:
         except OSError as e:
             log.warning("failed what=%s error=%s", what, e)
             return Refused(error=probe_error(e), detail=f"{what}: {os.strerror(e.errno) if e.errno else e}"[:400])
+        except _GoneError:
+            raise
+        except Exception:  # a fault of ours in one request must not end the others'
+            log.exception("failed what=%s", what)
+            return Refused(error="tool_failed", detail=f"{what}: a fault of the helper's, see its log")
 
     def _admit(self, writer: asyncio.StreamWriter) -> None:
         if len(self._serving) > _MOST_CONNECTIONS:
@@ -129,8 +134,7 @@ class Server:
 
     async def _do(self, request: Request, writer: asyncio.StreamWriter) -> Answer:
         name, permitted = self._permitted(request)
-        interface = radios.find(name)
-        async with self._radios.turn(interface):
+        async with self._radios.turn(name) as interface:
             match request:
                 case Scan():
                     return await scan(request, interface)

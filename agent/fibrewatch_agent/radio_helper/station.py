@@ -24,6 +24,7 @@ class Station:
 
     def __init__(self, control: Control, order: Order, way: Way) -> None:
         self._control, self._order, self._way = control, order, way
+        self._security = ""
 
     async def prepare(self) -> None:
         """Tells it of the network; secrets go by the socket, no file and no command line has them."""
@@ -33,11 +34,12 @@ class Station:
             await self._control.set_network(number, name, value)
 
     async def join(self) -> None:
-        """Onto the network with no keys known from before.
+        """Onto the network with no keys known from before, and what the kernel still knows of the air forgotten.
 
         Raises:
             ProbeError: The phase is noted.
         """
+        await self._control.ask("BSS_FLUSH 0")
         began = time.monotonic()
         await self._control.ask("SELECT_NETWORK 0")
         joining = await self._followed(began)
@@ -47,7 +49,8 @@ class Station:
         if joining.ended is None:
             self._way.note(reason_code=joining.reason_code)
             raise await self._failed(joining)
-        self._way.note(join=joining.ended - began, security=(await self._status()).get("key_mgmt"))
+        self._security = (await self._status()).get("key_mgmt", "")
+        self._way.note(join=joining.ended - began, security=self._security)
 
     async def _failed(self, joining: Joining) -> ProbeError:
         why = joining.given_up(self._order.request.limits.join_s)
@@ -97,7 +100,9 @@ class Station:
                 raise ProbeError(why.error, f"{why.phase}: {why.detail}")
         new = any(event.text.startswith(_CACHED) for event in fresh)
         self._way.note(**{f"fast_{phase}": took_s for phase, took_s in joining.times().items()})
-        self._way.note(fast_join=joining.ended - began, fast_cached=known and not new and not joining.eap_seen)
+        self._way.note(fast_join=joining.ended - began)
+        if "SAE" in self._security or self._order.eap:
+            self._way.note(fast_cached=known and not new and not joining.eap_seen)
 
     async def _leave(self) -> None:
         await self._control.ask("DISCONNECT")

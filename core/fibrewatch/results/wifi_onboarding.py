@@ -120,7 +120,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         float | None, Metric("seconds", "Coming back: from the start until the link carried data.", "lower")
     ] = None
     fast_cached: Annotated[
-        bool | None, Metric("", "1 when known keys (PMKSA) spared SAE's or EAP's exchange.", "higher")
+        bool | None,
+        Metric("", "1 when known keys (PMKSA) spared the exchange of SAE or EAP.", "higher"),
     ] = None
     failed_phase: Phase | None = None
     status_code: Count | None = None

@@ -36,10 +36,9 @@ _NETWORKS = "".join(
 
 def scene(world: World) -> Any:
     """Facts by the case's name: what was answered, and how each access point's log ends."""
-    _prepare()
+    authority = _prepare()
     psk = world.access_point(1, "fibre", max_num_sta=1)
     sae = world.access_point(2, "fibre3", wpa_key_mgmt="SAE", ieee80211w=2, channel=1)
-    authority = Authority(FOLDER / "authority")
     eap = world.access_point(3, "fibre-x", channel=11, **here.eap_server(FOLDER, authority))
     leases = {point: world.dhcp(point, f"10.77.{i}") for i, point in enumerate((psk, sae, eap))}
     webs = [here.web(point) for point in (psk, sae, eap)]
@@ -55,7 +54,7 @@ def scene(world: World) -> Any:
     return found
 
 
-def _prepare() -> None:
+def _prepare() -> Authority:
     here.prepare(_NETWORKS)
     authority, other = Authority(FOLDER / "authority"), Authority(FOLDER / "other", "Another authority")
     (FOLDER / "ca.pem").write_text(authority.pem.read_text())
@@ -63,6 +62,7 @@ def _prepare() -> None:
     authority.certificate("client", subject="/CN=box@example", names="DNS:box.example")
     here.secret("client", (authority.folder / "client.key").read_text())
     (FOLDER / "client.crt").write_text((authority.folder / "client.crt").read_text())
+    return authority
 
 
 def _refused() -> list[str]:
@@ -76,7 +76,7 @@ def _behind(point: AccessPoint, dhcp: Dhcp) -> Iterator[tuple[str, Onboarded]]:
     yield "portal", onboarded("psk", fast=False)
     portal.terminate()
     for name, options in {
-        "dns-refused": {"port": 0},
+        "dns-refused": {"port": "0"},
         "dns-silent": {"dhcp-option": f"6,{dhcp.host}9"},
         "dns-no-name": {"address": "/elsewhere.example/10.9.9.9"},
         "gateway-silent": {"dhcp-option": f"3,{dhcp.host}9"},
