@@ -119,3 +119,16 @@ def test_the_phase_that_failed_is_the_one_named(tmp_path: Path) -> None:
         result = facts[name]["result"]
         assert result["fast_join"] < result["join"] / 3, name
         assert result["phases_passed"] == len(_WAY) + (name in ("tls", "peap"))
+
+
+@pytest.mark.full_lab
+def test_whoever_is_killed_the_radio_is_put_back(tmp_path: Path) -> None:
+    facts = play("radio_helper", tmp_path / "lab", timeout_s=400)
+    assert facts["scan"]["aborted"] is False
+    assert facts["scan_down"], "an interface that was down is down again"
+    assert facts["monitor_during"] == [True, False, True]
+    assert facts["monitor_after"] == [False, True]
+    assert facts["asker_killed"] == {"up": True, "cells": [], "files": []}
+    assert facts["waited"] == ["dhcp", "done"]
+    assert facts["uplink"].startswith("denied: wlan0 carries the box's own uplink")
+    assert facts["helper_killed"]["cells"] == []

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fibrewatch.results.wifi_onboarding import Limits
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.radio_helper.messages import Onboard, Onboarded
 from fibrewatch_agent.wifi import radio
@@ -38,6 +39,7 @@ http.server.HTTPServer(("0.0.0.0", 80), Answer).serve_forever()
 """
 PORTAL = 'self.send_header("Location", "http://login.example/")'
 PASSWORD = "an identity's password"
+SHORT = Limits(join_s=15.0, dhcp_s=1.0)
 
 
 def prepare(networks: str, radios: str = "[radios.wlan0]\nonboard = true\n") -> None:

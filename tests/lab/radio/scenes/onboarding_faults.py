@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from fibrewatch.results.wifi_onboarding import Limits
 from fibrewatch_agent.radio_helper.messages import Onboarded
 from tests.lab.radio import onboarding as here
 from tests.lab.radio.onboarding import FOLDER, network, onboarded
@@ -12,7 +11,6 @@ from tests.lab.radio.world import AccessPoint, Dhcp, World
 from tests.support.certificates import Authority
 
 RADIOS = 5
-_SHORT = Limits(join_s=15.0)
 _RIGHT, _WRONG = {"passphrase_file": f"{FOLDER}/right"}, {"passphrase_file": f"{FOLDER}/wrong"}
 _PEAP = {"eap": "peap", "identity": "box@example", "server_name": "radius.example"}
 _PEAP |= {"password_file": f"{FOLDER}/password", "ca": f"{FOLDER}/ca.pem"}
@@ -49,7 +47,7 @@ def scene(world: World) -> Any:
         found |= dict(_behind(psk, leases[psk]))
         found |= dict(_full(world, psk))
         psk.stop()
-        found["gone"] = onboarded("psk", fast=False, limits=_SHORT)
+        found["gone"] = onboarded("psk", fast=False, limits=here.SHORT)
         assert helper.poll() is None
     return found
 

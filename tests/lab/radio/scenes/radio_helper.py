@@ -1,0 +1,132 @@
+"""What is left behind when who asked the radio helper, or itself, is killed half-way; and what it never touches."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fibrewatch_agent.box import ProbeError
+from fibrewatch_agent.radio_helper import nl80211
+from fibrewatch_agent.radio_helper.messages import Monitor, Onboard, Scan
+from fibrewatch_agent.wifi import radio
+from tests.lab.radio import onboarding as here
+from tests.lab.radio.world import World
+from tests.support.agent import wait_until
+from tests.support.netns import run
+
+RADIOS = 3
+_NETWORKS = here.network("right", "fibre", "wpa2-psk", passphrase_file="/run/radio-helper/right")
+_NETWORKS += here.network("absent", "nowhere", "wpa2-psk", passphrase_file="/run/radio-helper/right")
+_USES = "[radios.wlan0]\nscan = true\nonboard = true\nmonitor = 'mon0'\n[radios.wlan2]\nscan = true\n"
+_ASK = "import asyncio; from tests.lab.radio.onboarding import onboarded; onboarded('absent')"
+
+
+def scene(world: World) -> Any:
+    """Facts by the case's name."""
+    here.prepare(_NETWORKS, _USES)
+    world.access_point(1, "fibre")
+    run("ip", "link", "set", "wlan0", "up")
+    found: dict[str, Any] = {}
+    with here.helper() as helper:
+        found["scan"] = asyncio.run(radio.scan(Scan(interface="wlan2", frequencies=(2437,)), str(here.SOCKET)))
+        found["scan_down"] = not _up("wlan2")
+        found |= asyncio.run(_monitor())
+        found["asker_killed"] = _asker_killed()
+        found["waited"] = asyncio.run(_waited())
+        found["uplink"] = _uplink()
+        found["helper_killed"] = _helper_killed(helper)
+    return found
+
+
+async def _monitor() -> dict[str, Any]:
+    async with radio.monitor(Monitor(interface="wlan0", frequency=2437), str(here.SOCKET)) as name:
+        during = [name in _names(), _up("wlan0"), "2437 MHz" in run("iw", "dev", name, "info")]
+    return {"monitor_during": during, "monitor_after": ["mon0" in _names(), _up("wlan0")]}
+
+
+def _asker_killed() -> dict[str, Any]:
+    asker = subprocess.Popen([sys.executable, "-c", _ASK])
+    _in_the_middle()
+    asker.kill()
+    asker.wait(30)
+    return _back()
+
+
+def _helper_killed(helper: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    asker = subprocess.Popen([sys.executable, "-c", _ASK], stderr=subprocess.DEVNULL)
+    _in_the_middle()
+    helper.send_signal(signal.SIGKILL)
+    asker.wait(60)
+    return _back()
+
+
+def _in_the_middle() -> None:
+    wait_until(lambda: _running("wpa_supplicant") and "wlan0" not in _names(), "the radio to be away", 120)
+
+
+def _back() -> dict[str, Any]:
+    began = time.monotonic()
+    wait_until(lambda: "wlan0" in _names(), "the radio to be back", 60)
+    wait_until(lambda: not _running("wpa_supplicant"), "its children to be gone", 60)
+    wait_until(lambda: _up("wlan0") or time.monotonic() > began + 5, "the interface to be as it was", 60)
+    return {"up": _up("wlan0"), "cells": _running("radio_helper.cell"), "files": _left()}
+
+
+async def _waited() -> list[str]:
+    """Two at once on one radio: the scan waits until the onboarding has put it back."""
+    onboard = Onboard(network="right", fast=False, limits=here.SHORT)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(radio.onboard(onboard, str(here.SOCKET)))
+        while "wlan0" in _names():
+            await asyncio.sleep(0.05)
+        second = group.create_task(_scanned())
+    return [str(first.result().result.failed_phase), second.result()]
+
+
+async def _scanned() -> str:
+    try:
+        done = await radio.scan(Scan(interface="wlan0", frequencies=(2437,)), str(here.SOCKET))
+    except ProbeError as e:
+        return e.error
+    return "aborted" if done.aborted else "done"
+
+
+def _uplink() -> str:
+    """The radio carries a default route: it is the box's own way out."""
+    run("ip", "addr", "add", "10.99.0.2/24", "dev", "wlan0")
+    run("ip", "route", "add", "default", "via", "10.99.0.1", "dev", "wlan0")
+    try:
+        asyncio.run(radio.onboard(Onboard(network="right"), str(here.SOCKET)))
+    except ProbeError as e:
+        return f"{e.error}: {e.detail}"
+    finally:
+        run("ip", "addr", "flush", "dev", "wlan0")
+    return "done"
+
+
+def _names() -> list[str]:
+    return [each.name for each in nl80211.interfaces()]
+
+
+def _up(name: str) -> bool:
+    return bool(int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & 1)
+
+
+def _running(text: str) -> list[int]:
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (each / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in line and int(each.name) != os.getpid():
+            found.append(int(each.name))
+    return found
+
+
+def _left() -> list[str]:
+    return [each.name for each in here.FOLDER.glob("onboard-*")]
