@@ -120,7 +120,7 @@ def test_a_full_transaction_gives_the_address_back_and_leaves_the_boxs_own_lease
 def lease(net: Dhcp, mac: str) -> str:
     """Takes the box's own lease, by the same packets, and keeps it."""
     script = (
-        "import sys; from fibrewatch_agent import dhcp_packets as p, dhcp_child as c;"
+        "import sys; from fibrewatch_agent.dhcp import packets as p, child as c;"
         "from fibrewatch_agent.dhcp.order import Order; import time;"
         "o = Order(interface='eth0', client=sys.argv[1], full=False, timeout_s=5, wait_s=0);"
         "t = c.Exchange(c.opened('eth0'), o); k = t.client(); t.send(p.discover(k), k);"

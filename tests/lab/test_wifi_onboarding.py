@@ -14,6 +14,8 @@ from tests.lab.radio.play import play
 from tests.lab.radio.world import PASSPHRASE
 
 _AUTHENTICATION, _ASSOCIATION = 11, (0, 2)  # subtypes of management frames; 2 is reassociation
+_SLACK_S = {"": 0.02, "fast_": 0.002}
+"""What the station's own program may take besides: a new process runs its code for the first time."""
 _WAY = ("scan", "authentication", "association", "handshake", "dhcp", "gateway", "dns", "portal", "first_byte")
 
 
@@ -27,18 +29,31 @@ class Frame(NamedTuple):
 
 def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
     facts = play("onboarding", tmp_path / "lab", virtual_time=True, timeout_s=400)
-    published, again = facts["published"], facts["again"]["result"]
-    assert published["outcome"] == "ok", published
-    for result in (published["result"], again):
-        assert (result["phases_passed"], result["security"]) == (len(_WAY), "WPA2-PSK")
-        assert all(result[phase] > 0 for phase in _WAY)
-        assert result["join"] == pytest.approx(sum(result[phase] for phase in _WAY[:4]), rel=0.01)
-        assert result["total"] == pytest.approx(sum(result[phase] for phase in _WAY), rel=0.01)
-        assert result["fast_join"] < result["join"] / 10, "who comes back need not scan"
-    of_the_point(facts["log"], again)
-    of_the_air(tmp_path / "lab/air.pcap", again)
-    for text in (facts["helper"], facts["commands"], str(facts["published"])):
+    result = facts["onboarded"]["result"]
+    whole(result)
+    of_the_point(facts["log"], result)
+    of_the_air(tmp_path / "lab/air.pcap", result)
+    for text in (facts["helper"], facts["commands"]):
+        assert "radio_helper" in text
         assert PASSPHRASE not in text
+
+
+@pytest.mark.full_lab
+def test_installed_agent_publishes_it(tmp_path: Path) -> None:
+    facts = play("onboarding_published", tmp_path / "lab", virtual_time=True, timeout_s=400)
+    there, gone = facts["there"], facts["gone"]
+    assert (there["outcome"], there["interface"]) == ("ok", "wlan0")
+    whole(there["result"])
+    assert (gone["outcome"], gone["error"], gone["result"]["failed_phase"]) == ("failed", "unreachable", "scan")
+
+
+def whole(result: Any) -> None:
+    """All phases of a network without EAP, and sums that are those of their parts."""
+    assert (result["phases_passed"], result["security"]) == (len(_WAY), "WPA2-PSK")
+    assert all(result[phase] > 0 for phase in _WAY)
+    assert result["join"] == pytest.approx(sum(result[phase] for phase in _WAY[:4]), rel=0.01)
+    assert result["total"] == pytest.approx(sum(result[phase] for phase in _WAY), rel=0.01)
+    assert result["fast_join"] < result["join"] / 10, "who comes back need not scan"
 
 
 def of_the_point(log: str, result: Any) -> None:
@@ -46,7 +61,7 @@ def of_the_point(log: str, result: Any) -> None:
     began, keys = stamps(log, "IEEE 802.11: authenticated"), stamps(log, "WPA: pairwise key handshake completed")
     for start, end, prefix in zip(began, keys, ("", "fast_"), strict=True):
         ours = result[f"{prefix}association"] + result[f"{prefix}handshake"]
-        assert ours == pytest.approx(end - start, rel=0.25, abs=0.001), prefix
+        assert ours == pytest.approx(end - start, rel=0.25, abs=_SLACK_S[prefix]), prefix
 
 
 def of_the_air(pcap: Path, result: Any) -> None:
@@ -58,8 +73,8 @@ def of_the_air(pcap: Path, result: Any) -> None:
     for prefix, *marks in zip(("", "fast_"), asked, associates, first_keys, last_keys, strict=True):
         assert marks == sorted(marks)
         phases = [result[f"{prefix}{phase}"] for phase in ("authentication", "association", "handshake")]
-        assert sum(phases) == pytest.approx(marks[-1] - marks[0], rel=0.25, abs=0.001), prefix
-        assert phases[0] == pytest.approx(marks[1] - marks[0], rel=0.25, abs=0.001), prefix
+        assert sum(phases) == pytest.approx(marks[-1] - marks[0], rel=0.25, abs=_SLACK_S[prefix]), prefix
+        assert phases[0] == pytest.approx(marks[1] - marks[0], rel=0.25, abs=_SLACK_S[prefix]), prefix
 
 
 def stamps(log: str, text: str) -> list[float]:

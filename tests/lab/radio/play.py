@@ -12,9 +12,9 @@ import pytest
 
 from tests.lab import vm
 
-_TICKING = "(while [ ! -e /run/warm ]; do sleep 0.05; done) & "
-"""In virtual time a wait for a file is idle time, and the clock would jump to the next timer: a deadline. So
-there is always one near, until a scene that has all in memory touches that file."""
+_TICKING = "chrt --idle 0 sh -c 'while [ ! -e /run/warm ]; do sleep 0.05; done' & "
+"""A wait for a file is idle time, and in virtual time the clock would jump to the next timer, a deadline. So one is
+always near, of a process that runs when no other wants to, until a scene has all in memory and touches that file."""
 
 
 def play(scene: str, folder: Path, *, timeout_s: float = 240, virtual_time: bool = False) -> Any:

@@ -70,7 +70,7 @@ def _refused() -> list[str]:
 def _behind(point: AccessPoint, dhcp: Dhcp) -> Iterator[tuple[str, Onboarded]]:
     """What stands behind the access point fails, the nearest last."""
     yield "no-server", onboarded("psk", fast=False)
-    portal = here.web(point, 302, here.PORTAL)
+    portal = here.web(point, "302 Found", here.PORTAL)
     yield "portal", onboarded("psk", fast=False)
     portal.terminate()
     for name, options in {
