@@ -1,5 +1,6 @@
 """wifi_link: what the kernel knows of the link to the access point, and what has happened to it since the last look."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,10 @@ from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.net.netlink import mac_text
 from fibrewatch_agent.traffic.amounts import Amount, Way
-from fibrewatch_agent.wifi import channels, elements, station
-from fibrewatch_agent.wifi.nl80211 import GET_SCAN, GET_STATION, GET_SURVEY, Interface, Nl80211
-from fibrewatch_agent.wifi.radio_interface import radio
+from fibrewatch_agent.wifi import channels, elements
+from fibrewatch_agent.wifi.look import Look, look
 from fibrewatch_agent.wifi.shares import shares
-from fibrewatch_agent.wifi.station import Bss, Station, Survey
+from fibrewatch_agent.wifi.station import Station, Survey
 from fibrewatch_agent.wifi.tally import Tally
 from fibrewatch_agent.wifi.watch import Watch
 
@@ -27,8 +27,9 @@ _COUNTERS = ("tx_packets", "rx_packets", "tx_retries", "tx_failed", "beacon_loss
 
 @dataclass(slots=True)
 class _Past:
-    """What the last look left."""
+    """What the last look left; another interface has a past of its own."""
 
+    interface: str = ""
     looked: bool = False
     watch: Watch | None = None
     tally: Tally | None = None
@@ -39,52 +40,48 @@ class _Past:
 
 
 async def wifi_link(params: Params, box: Box) -> Result:
-    """Reads it all at once; nothing of it waits.
+    """Looks, and tells what has happened since the last look.
 
     Raises:
         ProbeError: no_interface where there is no wireless one; permission where netlink is forbidden.
     """
-    past: _Past = box.memory.setdefault("past", _Past())
     findings = Findings(Result)
     async with findings.within(_LIMIT_S):
         findings.step = "asking nl80211"
-        with radio(box.interface) as (air, interface):
-            link = _station(air, interface)
-            _happened(past, air, interface, link, findings)
-            findings.note(interface=interface.name, connected=link is not None, country=air.country(interface.wiphy))
-            known = _associated(air, interface) if link is not None else None
-            if link is not None:
-                findings.note(**_link(link), **_counts(past, link), **_channel(interface, known))
-            frequency = interface.frequency or (known.frequency if known else None)
-            found = _survey(air, interface.ifindex, frequency)
-            if found is not None:
-                findings.note(**_noise(found, link), **_shares(past, found))
-            past.looked = True
+        seen = await asyncio.to_thread(look, box.interface)
+        link, past = seen.link, _past(box, seen.interface.name)
+        findings.note(interface=seen.interface.name, connected=link is not None, country=seen.country)
+        findings.note(**_happened(past, seen))
+        if link is not None:
+            findings.note(**_link(link), **_counts(past, link), **_channel(seen))
+        if seen.survey is not None:
+            findings.note(**_noise(seen.survey, link), **_shares(past, seen.survey, seen.at))
+        past.looked = True
     return findings.result()
 
 
-def _station(air: Nl80211, interface: Interface) -> Station | None:
-    """A station's first peer is its access point; TDLS' come after it."""
-    found = (station.station(told) for told in air.of_interface(GET_STATION, interface.ifindex))
-    return next((each for each in found if each is not None), None)
+def _past(box: Box, interface: str) -> _Past:
+    past: _Past = box.memory.setdefault("past", _Past(interface))
+    if past.interface != interface:
+        past = box.memory["past"] = _Past(interface)
+    return past
 
 
-def _happened(
-    past: _Past, air: Nl80211, interface: Interface, link: Station | None, findings: Findings[Result]
-) -> None:
+def _happened(past: _Past, seen: Look) -> dict[str, Any]:
     """What events told since the last look; they are heard from now on if they are not yet."""
-    now = time.monotonic()
+    now, figures = time.monotonic(), dict[str, Any]()
+    if past.watch is not None:
+        past.watch.hear()
     if past.tally is not None:
-        if past.watch is not None:
-            past.watch.hear()
         taken = past.tally.take(now)
-        findings.note(watched=taken.watched, events=taken.events, reasons=taken.reasons)
-        if taken.complete:
-            findings.note(**{name: getattr(taken, name) for name in _HAPPENED})
+        figures = {"watched": taken.watched, "events": taken.events, "reasons": taken.reasons}
+        figures |= {name: getattr(taken, name) for name in _HAPPENED if taken.complete}
     past.tally = past.tally or Tally(now)
-    if past.watch is None or past.watch.gone or past.watch.interface.ifindex != interface.ifindex:
+    if past.watch is None or past.watch.gone or past.watch.interface.ifindex != seen.interface.ifindex:
         # A radio that went and came again is another one, and so may be the family's groups.
-        past.watch = Watch(interface, air.groups, past.tally, mac_text(link.bssid) if link else None)
+        bssid = mac_text(seen.link.bssid) if seen.link else None
+        past.watch = Watch(seen.interface, seen.groups, past.tally, bssid)
+    return figures
 
 
 def _link(link: Station) -> dict[str, Any]:
@@ -126,17 +123,10 @@ def _grown(before: int | None, now: int | None) -> int | None:
     return now - before if now >= before else now
 
 
-def _associated(air: Nl80211, interface: Interface) -> Bss | None:
-    """Its access point as last heard, from the kernel's list of networks."""
-    now = boottime()
-    heard = (station.bss(told, now) for told in air.of_interface(GET_SCAN, interface.ifindex))
-    return next((each for each in heard if each is not None and each.associated), None)
-
-
-def _channel(interface: Interface, known: Bss | None) -> dict[str, Any]:
+def _channel(seen: Look) -> dict[str, Any]:
     """Where the link is on the air, and what the access point says of it."""
+    interface, known, frequency = seen.interface, seen.known, seen.frequency
     told = elements.parse(known.elements) if known else {}
-    frequency = interface.frequency or (known.frequency if known else None)
     name = interface.ssid or elements.ssid(told)
     figures: dict[str, Any] = {"ssid": elements.text(name) if name else None}
     if frequency is not None:
@@ -147,15 +137,8 @@ def _channel(interface: Interface, known: Bss | None) -> dict[str, Any]:
         figures |= {"channel": channels.channel(frequency), "band": channels.band(frequency)}
     if known is not None and (load := elements.load(told)) is not None:
         figures |= {"ap_stations": load.stations, "ap_utilisation": load.utilisation}
-        figures |= {"ap_admission_capacity": load.admission_capacity, "ap_load_age": boottime() - known.seen_at}
+        figures |= {"ap_admission_capacity": load.admission_capacity, "ap_load_age": max(0.0, seen.at - known.seen_at)}
     return figures
-
-
-def _survey(air: Nl80211, index: int, frequency: int | None) -> Survey | None:
-    """Of the link's channel; without a link of the one that the radio is on."""
-    surveys = [survey for told in air.of_interface(GET_SURVEY, index) if (survey := station.survey(told))]
-    wanted = (each for each in surveys if each.frequency == frequency or (frequency is None and each.in_use))
-    return next(wanted, None)
 
 
 def _noise(survey: Survey, link: Station | None) -> dict[str, Any]:
@@ -166,8 +149,7 @@ def _noise(survey: Survey, link: Station | None) -> dict[str, Any]:
     return {"noise": survey.noise, "snr": signal - survey.noise if signal is not None else None}
 
 
-def _shares(past: _Past, survey: Survey) -> dict[str, Any]:
-    at = boottime()
+def _shares(past: _Past, survey: Survey, at: float) -> dict[str, Any]:
     found = shares(past.survey, survey, at - past.surveyed_at)
     past.survey, past.surveyed_at = survey, at
     if found is None:

@@ -1,5 +1,6 @@
 """wifi_scan: has the radio helper listen on all channels, and reads from the kernel who was heard."""
 
+import asyncio
 from collections.abc import Sequence
 
 from fibrewatch.results.wifi_scan import Params, Result
@@ -8,11 +9,11 @@ from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.radio_helper.messages import DEFAULT_SOCKET, Scan
 from fibrewatch_agent.traffic.amounts import Amount, Way
-from fibrewatch_agent.wifi import around, elements, station
+from fibrewatch_agent.wifi import around, elements, look
 from fibrewatch_agent.wifi import radio as helper
 from fibrewatch_agent.wifi.around import Ours
 from fibrewatch_agent.wifi.channels import span
-from fibrewatch_agent.wifi.nl80211 import GET_SCAN, Interface, Nl80211
+from fibrewatch_agent.wifi.nl80211 import Interface
 from fibrewatch_agent.wifi.radio_interface import radio
 from fibrewatch_agent.wifi.station import Bss
 
@@ -32,14 +33,14 @@ async def wifi_scan(params: Params, box: Box) -> Result:
     findings = Findings(Result)
     async with findings.within(params.timeout_s + _MARGIN_S):
         findings.step = "asking nl80211"
-        with radio(box.interface) as (_, interface):
-            findings.note(interface=interface.name)
-        findings.step, began = f"scanning on {interface.name}", boottime()
-        scanned = await _scan(params, interface, findings)
-        with radio(interface.name) as (air, interface):
-            now, since = boottime(), began if scanned else boottime() - params.max_age_s
-            found = [each for each in _around(air, interface, now) if _counts(each, since)]
-            _judge(params, interface, found, now, findings)
+        first, _ = await asyncio.to_thread(_heard, box.interface)
+        findings.note(interface=first.name)
+        findings.step, began = f"scanning on {first.name}", boottime()
+        scanned = await _scan(params, first, findings)
+        interface, heard = await asyncio.to_thread(_heard, first.name)
+        now = boottime()
+        since = began if scanned else now - params.max_age_s
+        _judge(params, interface, [each for each in heard if _counts(each, since)], now, findings)
     return findings.result()
 
 
@@ -62,9 +63,10 @@ async def _scan(params: Params, interface: Interface, findings: Findings[Result]
     return True
 
 
-def _around(air: Nl80211, interface: Interface, now: float) -> list[Bss]:
-    told = (station.bss(each, now) for each in air.of_interface(GET_SCAN, interface.ifindex))
-    return [each for each in told if each is not None]
+def _heard(wanted: str | None) -> tuple[Interface, list[Bss]]:
+    """The interface, and the kernel's list of networks."""
+    with radio(wanted) as (air, interface):
+        return interface, look.around(air, interface, boottime())
 
 
 def _counts(bss: Bss, since: float) -> bool:

@@ -7,6 +7,7 @@ get namespaces of their own.
 import asyncio
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -293,11 +294,15 @@ class World:
         return found
 
     @contextmanager
-    def box(self, tests: str, log_level: str = "info") -> Iterator[tuple[Box, Heard]]:
-        """The installed agent under way with these tables of its config, a Mosquitto, and what it publishes there."""
+    def box(self, tests: str, log_level: str = "info", user: int | None = None) -> Iterator[tuple[Box, Heard]]:
+        """The installed agent under way with these tables of its config, a Mosquitto, and what it publishes there.
+
+        Args:
+            user: Its number there; it has no privilege then.
+        """
         program = shutil.which("fibrewatch-agent", path=str(ROOT / ".venv/bin"))
         with Mosquitto(HELD) as broker:
-            box, heard = Box(HELD, broker.port), Heard(broker.port)
+            box, heard = Box(HELD, broker.port, _as_user(user)), Heard(broker.port)
             try:
                 box.program, box.log_level = (str(program),), log_level
                 box.write(tests)
@@ -310,6 +315,17 @@ class World:
     def close(self) -> None:
         """Ends what was started."""
         self._stack.close()
+
+
+def _as_user(user: int | None) -> tuple[str, ...]:
+    """The words before a command that somebody without privileges runs, and can reach."""
+    if user is None:
+        return ()
+    HELD.chmod(0o777)
+    for file in (ROOT, Path(sys.executable), Path(sys.executable).resolve()):
+        for folder in file.parents:
+            folder.chmod(folder.stat().st_mode | 0o011)  # this machine's only: the host's are read-only
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
 
 
 def _until(met: Callable[[], bool], what: Callable[[], str], timeout_s: float = 60) -> None:

@@ -9,6 +9,8 @@ from fibrewatch.measurement import AnyMeasurement
 from tests.lab.radio.world import AccessPoint, Heard, Station, World, iw
 from tests.support.agent import Box
 
+NOBODY = 65534
+"""The agent has no privilege in the field: here neither."""
 RADIOS = 3
 FREQUENCIES = "2437 2462"
 STATION = "02:00:00:00:00:00"
@@ -45,7 +47,7 @@ def scene(world: World) -> Any:
     station = world.station()
     station.start("fibre", scan_freq=FREQUENCIES)
     station.connected()
-    with world.box(TESTS) as (box, heard):
+    with world.box(TESTS, user=NOBODY) as (box, heard):
         facts = quiet(heard, station, points)
         facts["roam"] = roam(heard, station, points)
         facts["sent away"] = sent_away(heard, station, points)

@@ -7,6 +7,8 @@ from typing import Any
 from tests.lab.radio.world import HELD, PASSPHRASE, ROOT, World, iw
 from tests.support.agent import wait_until
 
+NOBODY = 65534
+"""The agent has no privilege in the field: here neither."""
 RADIOS = 5
 CHANNELS = [2412, 2437, 2447, 2462, 5180, 5200]
 SITE, GONE = "02:00:00:00:01:00", "02:00:00:00:99:00"
@@ -37,7 +39,7 @@ def scene(world: World) -> Any:
     station.start("fibre", scan_freq="2437")
     station.connected()
     site.power(500)
-    with world.box(TESTS) as (_, heard):
+    with world.box(TESTS, user=NOBODY) as (_, heard):
         facts: dict[str, Any] = {"cache": heard.next("cache")}
         helper = radio_helper()
         try:
@@ -53,7 +55,7 @@ def scene(world: World) -> Any:
 def radio_helper() -> "subprocess.Popen[bytes]":
     """The service that may scan."""
     config = HELD / "radio-helper.toml"
-    config.write_text(f'socket = "{HELPER}"\nuser = "root"\n[radios.wlan0]\nscan = true\n')
+    config.write_text(f'socket = "{HELPER}"\nuser = "nobody"\n[radios.wlan0]\nscan = true\n')
     program = ROOT / ".venv/bin/fibrewatch-agent"
     with (HELD / "radio-helper.log").open("wb") as log:
         argv = [str(program), "radio-helper", "--config", str(config)]
