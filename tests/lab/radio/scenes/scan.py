@@ -4,8 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.lab.radio.world import HELD, PASSPHRASE, ROOT, World, iw
-from tests.support.agent import wait_until
+from tests.lab.radio.world import HELD, PASSPHRASE, ROOT, World, iw, until
 
 NOBODY = 65534
 """The agent has no privilege in the field: here neither."""
@@ -60,5 +59,5 @@ def radio_helper() -> "subprocess.Popen[bytes]":
     with (HELD / "radio-helper.log").open("wb") as log:
         argv = [str(program), "radio-helper", "--config", str(config)]
         process = subprocess.Popen(argv, stdout=log, stderr=log)
-    wait_until(HELPER.exists, "the radio helper to listen")
+    until(HELPER.exists, lambda: "the radio helper to listen")
     return process
