@@ -4,14 +4,12 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from fibrewatch import wire
-from fibrewatch.measurement import AnyMeasurement, Measurement
-from fibrewatch.results import wifi_link, wifi_onboarding
+from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId
 from fibrewatch_collector import recovery
 from fibrewatch_collector.floor_series import FloorFamilies
@@ -25,6 +23,7 @@ from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.sla.wifi import Limits, Link, Onboarded, State, judge
 from fibrewatch_collector.store import Arrival, Delivery, Filter
 from fibrewatch_collector.store.sqlite import SqliteStore
+from tests.unit.collector.floor_runs import link, onboarding
 
 T0 = datetime(2026, 3, 1, 22, tzinfo=UTC).timestamp()
 HOURS = 4
@@ -45,27 +44,6 @@ SITE = Site(
 )
 INVENTORY = Inventory([Territory(id="paris", name="Paris")], [SITE])
 SPAN = (datetime.fromtimestamp(T0, UTC), datetime.fromtimestamp(T0 + HOURS * 3600, UTC))
-
-
-def run_of(probe: str, at: float, **changes: Any) -> AnyMeasurement:
-    whole: dict[str, Any] = {
-        "probe": probe,
-        "test": probe.replace("_", "-"),
-        "started_at": datetime.fromtimestamp(at, UTC),
-        "boottime_s": at - T0 + 1000.0,
-        "boot": "0123abcd",
-        "duration_s": 0.1,
-        "outcome": "ok",
-    }
-    return Measurement(**whole | changes)
-
-
-def link(at: float, signal: float | None = -50.0, *, connected: bool = True, **changes: Any) -> AnyMeasurement:
-    return run_of("wifi_link", at, **{"result": wifi_link.Result(connected=connected, signal=signal)} | changes)
-
-
-def onboarding(at: float, total: float | None = 4.0, **changes: Any) -> AnyMeasurement:
-    return run_of("wifi_onboarding", at, **{"duration_s": 6.0, "result": wifi_onboarding.Result(total=total)} | changes)
 
 
 class Collector:
