@@ -1,6 +1,7 @@
 """Golden results of the probes that look at the radio, each field set."""
 
-from fibrewatch.results import wifi_link, wifi_scan
+from fibrewatch.measurement import Target
+from fibrewatch.results import wifi_air, wifi_link, wifi_paired, wifi_scan
 from tests.wire.golden_services import Golden
 
 BSSID, OTHER = "02:00:5e:00:53:01", "02:00:5e:00:53:02"
@@ -105,4 +106,91 @@ WIFI_SCAN = Golden(
     4.31,
     None,
 )
-WIFI = {"wifi_link": WIFI_LINK, "wifi_scan": WIFI_SCAN}
+WIFI_PAIRED = Golden(
+    "paired",
+    Target(name="responder", role="responder", address="192.0.2.9"),
+    wifi_paired.Result(
+        wire_rtt_p50=0.004105,
+        wifi_rtt_p50=0.009731,
+        air_rtt_p50=0.005626,
+        wire_rtt_p95=0.004873,
+        wifi_rtt_p95=0.051204,
+        air_rtt_p95=0.046331,
+        wire_loss_ratio=0.0,
+        wifi_loss_ratio=0.0375,
+        air_loss_ratio=0.0375,
+        wire_goodput=116_842_113.5,
+        wifi_goodput=9_215_480.25,
+        air_goodput=107_626_633.25,
+        air_at_fault=True,
+        fibre_at_fault=False,
+        attribution="air",
+        air=("loss", "rtt", "goodput"),
+        judged=("loss", "rtt", "goodput"),
+        wire=wifi_paired.Side(
+            interface="eth0",
+            sent=400,
+            lost=0,
+            rtt_min=0.003912,
+            rtt_p50=0.004105,
+            rtt_p95=0.004873,
+            rtt_max=0.009631,
+            goodput=116_842_113.5,
+            goodput_error=0.021,
+            loaded_p50=0.018,
+            begins=21.5,
+            verdict="censored",
+            reasons=("interface_ceiling",),
+        ),
+        wifi=wifi_paired.Side(
+            interface="wlan0",
+            sent=400,
+            lost=15,
+            rtt_min=0.005102,
+            rtt_p50=0.009731,
+            rtt_p95=0.051204,
+            rtt_max=0.204117,
+            goodput=9_215_480.25,
+            goodput_error=0.029,
+            loaded_p50=0.093,
+            begins=29.25,
+        ),
+    ),
+    38.204,
+)
+WIFI_AIR = Golden(
+    "air",
+    None,
+    wifi_air.Result(
+        duration=10.000214,
+        frames=8123,
+        bad_frames=12,
+        dropped=3,
+        airtime=0.412,
+        airtime_own_ap=0.151,
+        airtime_own_stations=0.042,
+        airtime_same_ssid=0.038,
+        airtime_others=0.173,
+        airtime_unknown=0.008,
+        airtime_peak=0.611,
+        retry_ratio=0.083,
+        own_retry_ratio=0.041,
+        management_rate=94.2,
+        management_peak=131.0,
+        frame_rate=812.3,
+        frame_peak=1204.0,
+        beacon_interval=0.102401,
+        beacon_jitter=0.000812,
+        beacons_missed=0.0102,
+        access_points=14,
+        same_ssid=3,
+        unrated=4,
+        listened_from=0.412,
+        beacon_interval_announced=0.1024,
+        bssid=BSSID,
+        interface="mon0",
+    ),
+    10.9,
+    None,
+)
+WIFI = {"wifi_link": WIFI_LINK, "wifi_scan": WIFI_SCAN, "wifi_paired": WIFI_PAIRED, "wifi_air": WIFI_AIR}
