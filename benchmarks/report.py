@@ -2,8 +2,9 @@
 
 50 sites × 10 series × 43,200 minutes, 21.6 million windows of 60 samples, come as payloads through admission, the
 writer's thread and the SQLite store, as MQTT brings them; bins, hours and days are made on the way. That takes about
-half an hour of CPU, so a store that is there is used again (--store), and gone on with where it ends. Then a new
-process each makes the figures of all sites, and one site's PDF with its plots.
+half an hour of CPU, so a store that is there is used again (--store), and gone on with where it ends; with --days
+fewer come that way, and the month's other days are copies of their hours. Then a new process each makes the figures of
+all sites, and one site's PDF with its plots.
 """
 
 import json
@@ -16,17 +17,14 @@ from pathlib import Path
 from subprocess import run as run_process
 
 from benchmarks.report_boxes import Box, inventory_toml
+from benchmarks.report_copies import copy_days
 from benchmarks.support import options, python, save, table
-from fibrewatch.errors import StoreError
-from fibrewatch.wire import AgentId
-from fibrewatch_collector import admission, recovery
+from fibrewatch_collector import recovery
 from fibrewatch_collector.app import collect_garbage_seldom
 from fibrewatch_collector.inventory import Inventory, load_inventory
+from fibrewatch_collector.operator.scenario.collector import VirtualCollector
 from fibrewatch_collector.report import asked
-from fibrewatch_collector.sla.binner import Backlog, judge_all
-from fibrewatch_collector.store import Committed, Delivery
 from fibrewatch_collector.store.sqlite import SqliteStore
-from fibrewatch_collector.writer import Writer
 
 MONTH = "2026-11"
 ZONE = "Europe/Paris"
@@ -34,71 +32,13 @@ BEGIN = datetime(2026, 10, 31, 23, tzinfo=UTC)
 """1 November in Paris: 30 days of 24 hours."""
 DAYS = 30
 STEP_MINUTES = 10
-RETENTION_S = 400 * 86400.0
 RUNS = 5
-
-
-class Collector:
-    """The real way of a payload, with a clock of its own; see writer.Listener."""
-
-    def __init__(self, store: SqliteStore, inventory: Inventory) -> None:
-        self.store, self.inventory, self.now = store, inventory, 0.0
-        self.backlog = Backlog(lambda: inventory)
-        self.stored = 0
-        self._error: StoreError | None = None
-        self._committed: list[Committed] = []
-        self._writer = Writer(store, self, retention_s=RETENTION_S, flush_s=0.0, clock=lambda: 0.0)
-        self._writer.start()
-
-    def committed(self, done: Committed, seconds: float) -> None:
-        """Called by the writer's thread."""
-        self._committed.append(done)
-
-    def failed(self, error: StoreError) -> None:
-        """A benchmark has no use for a store that fails."""
-        self._error = error
-
-    def gave_up(self, delivery: Delivery, error: StoreError) -> None:
-        """As `failed`."""
-        self._error = error
-
-    def receive(self, agent: AgentId, payload: bytes) -> None:
-        """One message."""
-        delivery = admission.delivery(agent, payload, self.now, RETENTION_S)
-        while not self._writer.offer(delivery):
-            self.settle()
-
-    def settle(self) -> None:
-        """Until all that came is stored."""
-        while self._writer.depth:
-            self._writer.call(lambda: None).result()
-        if self._error is not None:
-            raise SystemExit(str(self._error))
-        done, self._committed = self._committed, []
-        for each in done:
-            self.stored += len(each.stored)
-            for agent, run in each.stored:
-                self.backlog.mark(agent, run)
-
-    def judge(self) -> None:
-        """The minutes that are over, then the hours and days."""
-        found = judge_all(self.backlog.take(self.now), self.store, self.inventory, {})
-        self._writer.call(lambda: self.store.save_bins(found)).result()
-
-    def roll_up(self) -> None:
-        """All that is due."""
-        while self._writer.call(lambda: self.store.roll_up(500, self.now)).result():
-            pass
-
-    def close(self) -> None:
-        """Ends the writer."""
-        self._writer.close()
 
 
 def fill(path: Path, inventory: Inventory, minutes: int) -> dict[str, float]:
     """Writes what the store does not have yet; returns what it cost."""
     store = SqliteStore(path)
-    collector, boxes = Collector(store, inventory), [Box(agent) for agent in inventory.agents]
+    collector, boxes = VirtualCollector(store, inventory), [Box(agent) for agent in inventory.agents]
     collect_garbage_seldom()
     first = _first_missing(store, collector)
     for box in boxes:
@@ -125,7 +65,7 @@ def fill(path: Path, inventory: Inventory, minutes: int) -> dict[str, float]:
     return made | {"bins_cpu_s": judging, "roll_ups_cpu_s": rolling}
 
 
-def _first_missing(store: SqliteStore, collector: Collector) -> int:
+def _first_missing(store: SqliteStore, collector: VirtualCollector) -> int:
     """Whole hours that are there already."""
     judged = recovery.judged(store, (BEGIN + timedelta(days=DAYS)).timestamp())
     if judged.newest is None:
@@ -134,7 +74,7 @@ def _first_missing(store: SqliteStore, collector: Collector) -> int:
     return (judged.newest + 60 - int(BEGIN.timestamp())) // 60
 
 
-def _step(collector: Collector, boxes: Sequence[Box], minute: int) -> None:
+def _step(collector: VirtualCollector, boxes: Sequence[Box], minute: int) -> None:
     collector.now = BEGIN.timestamp() + (minute + STEP_MINUTES) * 60 + 6.0
     for box in boxes:
         collector.receive(box.agent, box.payload(BEGIN, minute, STEP_MINUTES))
@@ -149,8 +89,6 @@ def timed(store: Path, sites: Path, words: dict[str, str]) -> dict[str, float]:
     inventory = load_inventory(sites)
     question = asked.question(words)
     opened = SqliteStore(store)
-    if words["format"] in ("pdf", "html"):
-        pass
     wall, cpu = time.perf_counter(), _cpu()
     answer = asked.answer(opened, inventory, question, BEGIN + timedelta(days=DAYS + 20))
     figures_wall, figures_cpu = time.perf_counter() - wall, _cpu() - cpu
@@ -194,7 +132,19 @@ def _rows(store: Path) -> int:
     return int(found[0])
 
 
-def measure(store: Path, sites: Path) -> Iterator[list[str]]:
+def copy_rest(store: Path) -> None:
+    """The days of the month that are not there, as the store's own upkeep makes them of copied hours."""
+    first = int(BEGIN.timestamp()) // 86400 + 1  # the first UTC day that is whole
+    opened = SqliteStore(store)
+    (last,) = opened._db.execute("SELECT max(minute) FROM bin").fetchone()
+    after = (last + 1) // 1440
+    copy_days(store, first, after - first, range(after, first + DAYS))
+    while opened.roll_up(500, (BEGIN + timedelta(days=DAYS + 2)).timestamp()):
+        pass
+    opened.close()
+
+
+def measure(store: Path, sites: Path, size: dict[str, float]) -> Iterator[list[str]]:
     """The table's rows."""
     load = os.getloadavg()[0]
     everything = {"all": "1", "month": MONTH, "format": "json"}
@@ -202,7 +152,6 @@ def measure(store: Path, sites: Path) -> Iterator[list[str]]:
     one = {"site": "paris/site-07", "month": MONTH, "format": "pdf"}
     load = os.getloadavg()[0]
     yield _row(f"one site with plots, as PDF (load {load:.1f})", rounds(store, sites, one), "≤ 5 s")
-    size = sizes(store, _rows(store))
     yield [
         f"disk, each of {size['rows']:,.0f} measurements, all in",
         f"{size['bytes_each']:.1f} bytes",
@@ -229,7 +178,10 @@ def main() -> None:
     made = fill(given.store, load_inventory(sites), given.days * 1440)
     print(json.dumps(made))
     heads = ["report", "wall clock", "CPU", "asked"]
-    found = list(measure(given.store, sites))
+    size = sizes(given.store, _rows(given.store))
+    if given.days < DAYS:
+        copy_rest(given.store)
+    found = list(measure(given.store, sites, size))
     print(table(heads, found))
     save(given.results, "report", {"heads": heads, "rows": found, "ingest": made})
 

@@ -124,12 +124,13 @@ def _row_before(store: Store, received_at: float) -> int:
     """A row such that all received at or after a moment come later: rows are in the order of arrival."""
     low, high = 0, 1
     while (row := store.measurements(Filter(), high, 1)) and row[0].received_at < received_at:
-        low, high = high, high * 2
-    while high - low > 1:
+        low = row[0].row
+        high = max(2 * high, low + 1)
+    while high > low:
         middle = (low + high) // 2
         row = store.measurements(Filter(), middle, 1)
         if row and row[0].received_at < received_at:
-            low = middle
+            low = row[0].row
         else:
             high = middle
     return low

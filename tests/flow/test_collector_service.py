@@ -138,6 +138,12 @@ def _check_report(collector: CollectorProcess, minutes: list[int]) -> None:
     found = collector.json(f"/api/v1/report?{urlencode(words)}")
     (uplink,) = found["uplinks"]
     assert (uplink["net"]["available"], uplink["net"]["unavailable"]) == (0, 3)
+    status, page = collector.get(f"/sites/paris/bourse/report?lang=fr&{urlencode({'from': days[0], 'to': days[1]})}")
+    assert (status, b'lang="fr"' in page) == (200, True)
+    assert b"Indisponible" in page
+    status, page = collector.get("/sites/paris/bourse/report")
+    assert (status, b'lang="en"' in page) == (200, True)
+    assert collector.get("/sites/paris/borse/report")[0] == 404
     assert sorted((each["target"], each["sent"], each["lost"]) for each in found["series"]) == [
         ("dns", 180, 180),
         ("far", 180, 180),

@@ -178,6 +178,31 @@ def test_periods_have_names() -> None:
     assert words.period(periods.year(2026, "UTC")) == "2026"
 
 
+def test_a_period_of_one_day_is_that_day() -> None:
+    one = periods.between(date(2026, 10, 25), date(2026, 10, 25), "Europe/Paris")
+    assert [Words(each, "Europe/Paris").period(one) for each in LANGUAGES] == ["25 October 2026", "25 octobre 2026"]
+
+
+def test_series_of_two_lines_are_told_apart_and_have_names() -> None:
+    report = made.report()
+    ping, others = report.series[0], report.series[1:]
+    report = replace(report, series=(ping, replace(ping, uplink="4g"), *others))
+    shown = Shown(report, Words("fr", "Europe/Paris")).figures
+    assert [(each.uplink, each.field) for each in shown] == [
+        ("fibre", "aller-retour"),
+        ("4g", "aller-retour"),
+        ("fibre", "débit utile"),
+        ("fibre", "shine"),
+    ]
+
+
+def test_a_line_with_one_contracted_direction_shows_it() -> None:
+    report = made.report()
+    mobile = replace(report.uplinks[0], id="4g", operator="Mobile", download=150e6 / 8, upload=None)
+    page = text_of(render.html(replace(report, uplinks=(mobile,)), "en", "full"))
+    assert f"4g (fibre), Mobile: 150{HARD}Mbit/s down" in page
+
+
 def test_a_fact_that_nobody_gave_a_sentence_is_shown_as_it_is() -> None:
     words = Words("en", "UTC")
     assert words.fact("boxes_silent", {"minutes": 65}) == "no result of the line's boxes for 1\u00a0h\u00a005\u00a0min"

@@ -15,7 +15,7 @@ from fibrewatch.errors import StoreError
 from fibrewatch.measurement import Conditions, Target
 from fibrewatch.results.ping import Result as PingResult
 from fibrewatch.wire import AgentId
-from fibrewatch_collector.store import Bin, Filter, WindowCount, schema
+from fibrewatch_collector.store import Bin, Filter, WindowCount, codec, schema
 from fibrewatch_collector.store.catalogue import MAX_SERIES
 from fibrewatch_collector.store.quarantine import Limits
 from fibrewatch_collector.store.sqlite import SqliteStore
@@ -395,6 +395,30 @@ def test_older_database_is_migrated_with_its_data(tmp_path: Path, monkeypatch: p
     migrated = SqliteStore(tmp_path / "store.db")
     assert raws(migrated) == [good(1).raw]
     assert list(migrated.commit([delivery(good(2))]).through.values()) == [2]
+    migrated.close()
+
+
+def test_database_with_digests_still_knows_what_came_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name, _ in schema.STEPS]
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "STEPS", schema.STEPS[: names.index("digests")])
+        with sqlite3.connect(tmp_path / "store.db") as db:
+            schema.migrate(db)
+            old, raw = good(1), codec.pack(good(1).raw, codec.FIRST_DICTIONARY)
+            db.execute("INSERT INTO agent VALUES (1, 'paris', 'cargo', 'box-01')")
+            db.execute("INSERT INTO stream VALUES (1, 1, ?, 1, '[]')", (STREAM,))
+            db.execute(
+                "INSERT INTO series(id, agent, probe, test, target, role, interface, family)"
+                " VALUES (1, 1, 'ping', 'latency', 'operator-1', 'operator', 'eth0', 4)"
+            )
+            at = round(NOON * 1e6)
+            db.execute("INSERT INTO measurement VALUES (1, 1, 1, 1, ?, 61000000, 60, 0, 0, x'00', 1, ?)", (at, raw))
+        db.close()
+    migrated = SqliteStore(tmp_path / "store.db")
+    assert raws(migrated) == [old.raw]
+    done = migrated.commit([delivery(good(1), good(2))])
+    assert (done.duplicates, len(done.stored), done.conflicts) == (1, 1, 0)
+    assert migrated.commit([delivery(good(1, raw_window(NOON + 7)))]).conflicts == 1
     migrated.close()
 
 

@@ -27,6 +27,7 @@ class Figure(NamedTuple):
 
     test: str
     target: str
+    uplink: str
     field: str
     n: str
     quantiles: tuple[str, ...]
@@ -248,7 +249,8 @@ class Shown:
             Figure(
                 f"{series.probe} {series.test}",
                 series.target or "–",
-                field,
+                series.uplink,
+                self._figure(series.probe, field),
                 self.words.number(found.n),
                 tuple(
                     self._quantile(series.probe, field, each) for each in (found.p5, found.p50, found.p95, found.p99)
@@ -258,6 +260,11 @@ class Shown:
             for series in self.report.series
             for field, found in series.fields.items()
         ]
+
+    def _figure(self, probe: str, field: str) -> str:
+        """What it is called; by its own name where it has no other."""
+        named = self.words.named("metric", f"{probe}.{field}")
+        return field if named == f"{probe}.{field}".replace("_", " ") else named
 
     def _quantile(self, probe: str, field: str, value: float | None) -> str:
         return "–" if value is None else self.words.value(value, unit(probe, field))

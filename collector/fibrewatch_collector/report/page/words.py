@@ -221,6 +221,8 @@ class Words:
         """As people say it."""
         if "/" in period.label:
             first, last = (date.fromisoformat(each) for each in period.label.split("/"))
+            if first == last:
+                return self.text("period.one_day", day=self.day(first))
             return self.text("period.range", first=self.day(first), last=self.day(last))
         return self.month(period.label) if "-" in period.label else period.label
 
