@@ -16,7 +16,7 @@ HOURS = 24
 COLUMNS = ("n", "ok", "failed", "skipped", "valid", "censored", "invalid", "sent", "lost")
 
 
-class Cell(Struct, array_like=True):
+class Cell(Struct, array_like=True, gc=False):
     """Measurements of one series in a stretch: how many, by outcome and by verdict, packets, and what they say.
 
     Attributes:
@@ -40,14 +40,14 @@ def cell(counts: Sequence[int], body: Body) -> Cell:
     return Cell(**dict(zip(COLUMNS, counts, strict=True)), body=body)
 
 
-class PackedFields(Struct, omit_defaults=True):
+class PackedFields(Struct, omit_defaults=True, gc=False):
     """As hour.Fields, ready to be added up."""
 
     sums: dict[str, FieldSums] = field(default_factory=dict)
     histograms: dict[str, Lanes] = field(default_factory=dict)
 
 
-class Packed(Struct, array_like=True):
+class Packed(Struct, array_like=True, gc=False):
     """A cell ready to be added up: `counts` of `COLUMNS`, and of its body `rest` what are no fields."""
 
     counts: tuple[int, ...]

@@ -30,7 +30,7 @@ OWN_FAULTS: frozenset[Error] = frozenset(
 """Errors that say nothing of the line."""
 
 
-class FieldSums(Struct, array_like=True):
+class FieldSums(Struct, array_like=True, gc=False):
     """A numeric field of a result over many measurements, in the field's unit."""
 
     count: int
@@ -39,14 +39,14 @@ class FieldSums(Struct, array_like=True):
     sum: float
 
 
-class Fields(Struct, omit_defaults=True):
+class Fields(Struct, omit_defaults=True, gc=False):
     """Sums of the numeric fields, and merged histograms."""
 
     sums: dict[str, FieldSums] = field(default_factory=dict)
     histograms: dict[str, Buckets] = field(default_factory=dict)
 
 
-class Point(Struct, array_like=True):
+class Point(Struct, array_like=True, gc=False):
     """One run, for what must be known of each; values of `samples` in the fields' units.
 
     Attributes:
@@ -60,7 +60,7 @@ class Point(Struct, array_like=True):
     values: dict[str, float]
 
 
-class Tallies(Struct, omit_defaults=True):
+class Tallies(Struct, omit_defaults=True, gc=False):
     """What is counted beside outcomes and verdicts.
 
     Attributes:
@@ -81,7 +81,7 @@ class Tallies(Struct, omit_defaults=True):
     late: dict[int, int] = field(default_factory=dict)
 
 
-class Body(Tallies, omit_defaults=True):
+class Body(Tallies, omit_defaults=True, gc=False):
     """What valid measurements say, and apart from them what censored ones prove; invalid ones say nothing."""
 
     valid: Fields = field(default_factory=Fields)

@@ -14,7 +14,7 @@ _BITS = 64
 _BYTES = _BITS // 8
 
 
-class Lanes(Struct, array_like=True):
+class Lanes(Struct, array_like=True, gc=False):
     """Counts of the buckets from `first` on, little-endian, 8 bytes each: no sum of samples runs over."""
 
     first: int
