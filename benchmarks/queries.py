@@ -51,7 +51,9 @@ def measure(stretch: Stretch, sites: int, agents: int, tries: int) -> list[tuple
     ]
     with TemporaryDirectory(prefix="fibrewatch-bench-") as folder:
         step_s = max(15.0, stretch.span_s // POINTS)
-        with watched(Path(folder), sites, agents, histories, span_s=stretch.span_s, step_s=step_s) as prometheus:
+        with watched(
+            Path(folder), sites, agents, histories, span_s=stretch.span_s, step_s=step_s, scrape="5s"
+        ) as prometheus:
             series = prometheus.get("query", query="count({__name__=~'fibrewatch_.+'})")["result"][0]["value"][1]
             print(f"{stretch.name}: {series} series, a sample each {stretch.every_s:g} s", flush=True)
             found = [(seconds_of(prometheus, each, tries), each) for each in every_question(scenario_fleet.CHOSEN)]

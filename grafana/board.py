@@ -168,5 +168,5 @@ def _annotation(each: Annotation) -> build.AnnotationQuery:
     query = prometheus.Dataquery().ref_id("Anno").expr(each.expr).range().datasource(SOURCE)
     return (
         build.AnnotationQuery().name(each.name).datasource(SOURCE).enable(True).hide(False).icon_color(each.color)
-        .expr(each.expr).title_format(each.title).step("10s").target(query)
+        .expr(each.expr).title_format(each.title).step("30s").target(query)
     )  # fmt: skip

@@ -125,8 +125,12 @@ def plot(
     link: str | None = None,
     stack: bool = False,
     least: float | None = 0,
+    every: str = "10s",
 ) -> Panel:
-    """Series over time; gaps stay gaps. Series whose legend matches `promise` are dashed red lines."""
+    """Series over time; gaps stay gaps. Series whose legend matches `promise` are dashed red lines.
+
+    `every` is the least time between two points: dear expressions over windows of a minute need no more.
+    """
     legend = build_common.VizLegendOptions().show_legend(True).display_mode(common.LegendDisplayMode.TABLE)
     legend = legend.placement(common.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"])
     panel = timeseries.Panel().legend(legend)
@@ -134,7 +138,7 @@ def plot(
         build_common.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
     )
     panel.span_nulls(False).line_width(1).fill_opacity(60 if stack else 8).show_points(common.VisibilityMode.AUTO)
-    panel.thresholds(thresholds(steps or PLAIN)).interval("10s")
+    panel.thresholds(thresholds(steps or PLAIN)).interval(every)
     if stack:
         panel.stacking(build_common.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if steps:

@@ -1,17 +1,21 @@
 """Are the boxes themselves well: online, fresh, on time, with room and a cool head?"""
 
-from grafana.board import AT_SITES, SITES, TERRITORIES, Board, Row, link
+from grafana.board import AT_SITES, SITES, TERRITORIES, Board, Row, Variable, link
 from grafana.panels import ALARM, BAD, ODD, PLAIN, PRESENT, Column, Query, number, plot, rows
 
 UID = "fibrewatch-health"
 BY = "territory, site, agent"
 TO_BOX = link("fibrewatch-probes", table=True, territory="territory", site="site", agent="agent")
 DAY_S = 86400
+AGENTS = Variable(
+    name="agent", label="Box", query=f"label_values(fibrewatch_agent_up{{{AT_SITES}}}, agent)", every=True
+)
+AT_BOXES = f'{AT_SITES},agent=~"$agent"'
 
 
 def of(name: str, how: str = "max") -> str:
     """What each box says."""
-    return f"{how} by ({BY}) (fibrewatch_agent_{name}{{{AT_SITES}}})"
+    return f"{how} by ({BY}) (fibrewatch_agent_{name}{{{AT_BOXES}}})"
 
 
 def board() -> Board:
@@ -20,7 +24,7 @@ def board() -> Board:
         uid=UID,
         title="Fleet health",
         text="The boxes themselves: online, newest result, spool, clock, temperature, version, certificate.",
-        variables=(TERRITORIES, SITES),
+        variables=(TERRITORIES, SITES, AGENTS),
         rows=(
             Row(title="", panels=_numbers()),
             Row(title="", panels=[_table()]),
@@ -30,22 +34,22 @@ def board() -> Board:
 
 
 def _numbers() -> list[object]:
-    total = f"count(fibrewatch_agent_up{{{AT_SITES}}})"
+    total = f"count(fibrewatch_agent_up{{{AT_BOXES}}})"
     found = (
         ("Boxes", "In the inventory.", total, PLAIN),
-        ("Online", "Heard lately.", f"sum(fibrewatch_agent_up{{{AT_SITES}}})", PLAIN),
-        ("Dark", "Silent, at sites that are not cut off.", f"sum(fibrewatch_agent_dark{{{AT_SITES}}})", ALARM),
+        ("Online", "Heard lately.", f"sum(fibrewatch_agent_up{{{AT_BOXES}}})", PLAIN),
+        ("Dark", "Silent, at sites that are not cut off.", f"sum(fibrewatch_agent_dark{{{AT_BOXES}}})", ALARM),
         (
             "Clock bad",
             "Boxes whose kernel does not call its clock synchronised.",
-            f"count(fibrewatch_agent_clock_synchronised{{{AT_SITES}}} == 0) or vector(0)",
+            f"count(fibrewatch_agent_clock_synchronised{{{AT_BOXES}}} == 0) or vector(0)",
             ALARM,
         ),
-        ("Spool full", "Boxes whose disk refuses the spool.", f"sum(fibrewatch_agent_spool_full{{{AT_SITES}}})", ALARM),
+        ("Spool full", "Boxes whose disk refuses the spool.", f"sum(fibrewatch_agent_spool_full{{{AT_BOXES}}})", ALARM),
         (
             "Config refused",
             "Boxes that run an older configuration.",
-            f"sum(fibrewatch_agent_config_refused{{{AT_SITES}}})",
+            f"sum(fibrewatch_agent_config_refused{{{AT_BOXES}}})",
             ALARM,
         ),
     )
@@ -79,31 +83,31 @@ def _table() -> object:
 
 def _age() -> object:
     query = Query(
-        f"time() - min by (territory, site) (fibrewatch_agent_last_result_timestamp_seconds{{{AT_SITES}}})", "{{site}}"
+        f"time() - min by (territory, site) (fibrewatch_agent_last_result_timestamp_seconds{{{AT_BOXES}}})", "{{site}}"
     )
     return plot("Newest result, the site's stalest box", "How old it is.", "s", query)
 
 
 def _spool() -> object:
-    query = Query(f"sum by (territory, site) (fibrewatch_agent_spool_depth{{{AT_SITES}}})", "{{site}}")
+    query = Query(f"sum by (territory, site) (fibrewatch_agent_spool_depth{{{AT_BOXES}}})", "{{site}}")
     return plot("Spools", "Measurements that boxes still hold.", "none", query)
 
 
 def _clock() -> object:
-    query = Query(f"max by (territory, site) (fibrewatch_agent_clock_offset_bound_seconds{{{AT_SITES}}})", "{{site}}")
+    query = Query(f"max by (territory, site) (fibrewatch_agent_clock_offset_bound_seconds{{{AT_BOXES}}})", "{{site}}")
     return plot("Clocks within", "How far the site's worst clock may be off.", "s", query)
 
 
 def _temperature() -> object:
-    query = Query(f"max by (territory, site) (fibrewatch_agent_temperature_celsius{{{AT_SITES}}})", "{{site}}")
+    query = Query(f"max by (territory, site) (fibrewatch_agent_temperature_celsius{{{AT_BOXES}}})", "{{site}}")
     return plot("Temperature", "The site's hottest box.", "celsius", query, least=None)
 
 
 def _cpu() -> object:
-    query = Query(f"max by (territory, site) (fibrewatch_agent_cpu_busy_ratio{{{AT_SITES}}})", "{{site}}")
+    query = Query(f"max by (territory, site) (fibrewatch_agent_cpu_busy_ratio{{{AT_BOXES}}})", "{{site}}")
     return plot("CPU", "Share of its cores that the site's busiest box used.", "percentunit", query)
 
 
 def _versions() -> object:
-    query = Query(f"count by (version) (fibrewatch_agent_info{{{AT_SITES}}})", "{{version}}")
+    query = Query(f"count by (version) (fibrewatch_agent_info{{{AT_BOXES}}})", "{{version}}")
     return plot("Versions", "Boxes that run each version.", "none", query, stack=True)

@@ -95,17 +95,18 @@ def board() -> Board:
 
 def _loss() -> object:
     query = Query(one_way("fibrewatch_stamp_loss_{}_ratio"), "{{from}} → {{to}}")
-    return plot("Loss", "Lost of the packets sent, each way.", "percentunit", query, steps=RATIO_OF_LOSS)
+    return plot("Loss", "Lost of the packets sent, each way.", "percentunit", query, steps=RATIO_OF_LOSS, every="2m")
 
 
 def _rtt() -> object:
     query = Query(from_here("fibrewatch_stamp_rtt_p50_seconds"), "{{from}} ↔ {{to}}")
-    return plot("Round trip, median", "There and back, by who measures.", "s", query)
+    return plot("Round trip, median", "There and back, by who measures.", "s", query, every="2m")
 
 
 def _silent() -> object:
     pairs = f'fibrewatch_mesh_pair_info{{direction="forward",{CHOSEN}}}'
-    heard = "max by (territory, site, agent, target) (fibrewatch_probe_last_result_timestamp_seconds)"
+    peers = 'target=~".+[.].+[.].+"'
+    heard = f"max by (territory, site, agent, target) (fibrewatch_probe_last_result_timestamp_seconds{{{peers}}})"
     age = f"max by (from, to) (time() - {heard} * on (territory, site, agent, target) group_left (from, to) {pairs})"
     text = "How old the newest result of each pair is. A planned pair that was never measured has no line."
-    return plot("Newest result", text, "s", Query(age, "{{from}} → {{to}}"), width=24)
+    return plot("Newest result", text, "s", Query(age, "{{from}} → {{to}}"), width=24, every="2m")

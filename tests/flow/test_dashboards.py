@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from tests.support import scenario_fleet
-from tests.support.dashboards import every_question, variables
+from tests.support.dashboards import every_question, rule_questions, variables
 from tests.support.watched import History, Watched, watched
 
 SIMULATED, AGENTS = 6, 2
+UNSEEN = {"fibrewatch-wifi-coverage", *(f"fibrewatch-loss-at-risk-{burn}" for burn in ("fast", "slow", "drift"))}
+"""Rules of what nobody promises in the example, or no box of it measures."""
 SPAN_S, STEP_S = 6 * 3600.0, 60.0
 
 
@@ -46,6 +48,12 @@ def test_every_expression_of_every_panel_has_an_answer(world: Watched) -> None:
     assert not (empty or nameless or senseless), "\n".join(
         ["empty:", *empty, "nameless:", *nameless, "NaN:", *senseless]
     )
+
+
+def test_every_expression_of_every_alert_rule_has_an_answer(world: Watched) -> None:
+    sites = scenario_fleet.ROOT / "deploy/sites.example.toml"
+    empty = {each.place.partition(":")[0] for each in rule_questions(sites) if not world.ask(each)}
+    assert empty <= UNSEEN
 
 
 def test_every_variable_has_values(world: Watched) -> None:

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
+from fibrewatch_collector.alerting.links import Links
+from fibrewatch_collector.inventory import load_inventory
+from fibrewatch_collector.operator.rules import GRAFANA_FILE, rendered
 from grafana.check import panels_of
 
 FOLDER = Path(__file__).parents[2] / "grafana/dashboards"
@@ -17,12 +22,14 @@ class Asked(NamedTuple):
 
     Attributes:
         legend: The labels that the series' names are made of.
+        step_s: The least time between two points.
     """
 
     place: str
     expr: str
     instant: bool
     legend: tuple[str, ...] = ()
+    step_s: float = 0.0
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
@@ -38,9 +45,38 @@ def every_question(chosen: Mapping[str, str]) -> Iterator[Asked]:
             for target in panel["targets"]:
                 legend = tuple(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
                 place = f"{uid}: {panel['title']}: {target['refId']}"
-                yield Asked(place, replaced(target["expr"], values), bool(target.get("instant")), legend)
+                yield Asked(
+                    place,
+                    replaced(target["expr"], values),
+                    bool(target.get("instant")),
+                    legend,
+                    _seconds(panel.get("interval", "")),
+                )
         for each in board["annotations"].get("list", []):
-            yield Asked(f"{uid}: annotation {each['name']}", replaced(each["expr"], values), instant=False)
+            yield Asked(
+                f"{uid}: annotation {each['name']}",
+                replaced(each["expr"], values),
+                instant=False,
+                step_s=_seconds(each["step"]),
+            )
+
+
+def _seconds(text: str) -> float:
+    return float(text[:-1]) * {"s": 1, "m": 60}[text[-1]] if text else 0.0
+
+
+def rule_files(sites: Path) -> dict[str, str]:
+    """What `fibrewatch rules` writes for Grafana's engine."""
+    return rendered(load_inventory(sites).burns, "grafana", Links())
+
+
+def rule_questions(sites: Path) -> Iterator[Asked]:
+    """All expressions of alert rules, as Grafana's engine asks them."""
+    content = yaml.safe_load(rule_files(sites)[GRAFANA_FILE])
+    for rule in (rule for group in content["groups"] for rule in group["rules"]):
+        for query in rule["data"]:
+            if query["datasourceUid"] != "__expr__":
+                yield Asked(f"{rule['uid']}: {query['refId']}", query["model"]["expr"], instant=True)
 
 
 def variables(chosen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes one target each second."""
+"""A real Prometheus that scrapes one target, each second unless told otherwise."""
 
 import json
 import shutil
@@ -16,14 +16,17 @@ from tests.support.mosquitto import free_port, wait_for_port
 class Prometheus:
     """As a child process; its data live in `folder`."""
 
-    def __init__(self, folder: Path, target_port: int) -> None:
+    def __init__(self, folder: Path, target_port: int, rules: str = "", scrape: str = "1s") -> None:
         self.port, self._folder = free_port(), folder
         folder.mkdir(exist_ok=True)
         self._config = folder / "prometheus.yaml"
         self._config.write_text(
-            "global: {scrape_interval: 1s}\nscrape_configs:\n"
+            f"global: {{scrape_interval: {scrape}, evaluation_interval: {scrape}}}\n"
+            "rule_files: [rules.yaml]\nscrape_configs:\n"
             f"- job_name: collector\n  static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]\n"
         )
+
+        (folder / "rules.yaml").write_text(rules or "groups: []\n", "utf-8")
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """An instant vector: labels and value of each series."""

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fibrewatch_collector.operator.rules import PROMETHEUS_FILE
 from tests.support import scenario_fleet
 from tests.support.collector import CollectorProcess
-from tests.support.dashboards import Asked, every_question
+from tests.support.dashboards import Asked, every_question, rule_files
 from tests.support.history import backfill, lines_before
 from tests.support.mosquitto import Mosquitto
 from tests.support.prometheus import Prometheus
@@ -48,20 +49,29 @@ class Watched:
         if asked.instant:
             found: Any = self.get("query", query=asked.expr, time=str(self.end))
         else:
-            begin = str(self.end - self.span_s)
-            found = self.get("query_range", query=asked.expr, start=begin, end=str(self.end), step=str(self.step_s))
+            times = {"start": str(self.end - self.span_s), "end": str(self.end)}
+            step = str(max(self.step_s, asked.step_s))
+            found = self.get("query_range", query=asked.expr, step=step, **times)
         series: list[dict[str, Any]] = found["result"]
         return series
 
 
 @contextmanager
 def watched(
-    folder: Path, simulated: int, agents: int, histories: list[History], *, span_s: float, step_s: float
+    folder: Path,
+    simulated: int,
+    agents: int,
+    histories: list[History],
+    *,
+    span_s: float,
+    step_s: float,
+    scrape: str = "1s",
 ) -> Iterator[Watched]:
     """All of it, until the end of the `with`."""
     with Mosquitto(folder) as broker:
         collector = CollectorProcess(folder, broker.port)
         collector.sites.write_text(scenario_fleet.sites(simulated, agents), "utf-8")
+        rules = rule_files(collector.sites)[PROMETHEUS_FILE]
         with collector:
             scenario_fleet.simulate(broker.port, simulated, agents)
             scenario_fleet.fill(collector, broker.port)
@@ -73,9 +83,9 @@ def watched(
                     folder / "prometheus",
                     lines_before(page.decode(), instance, now, each.span_s, each.step_s, each.keep),
                 )
-            with Prometheus(folder / "prometheus", collector.http) as prometheus:
+            with Prometheus(folder / "prometheus", collector.http, rules, scrape) as prometheus:
                 made = Watched(prometheus, span_s, step_s)
-                own = "count_over_time(fibrewatch_collector_info[20s]) > 4"
+                own = "count_over_time(fibrewatch_collector_info[1m]) > 4"
                 collector.wait(lambda: bool(prometheus.query(own)), "a few scrapes", 120)
                 made.end = time.time()
                 yield made

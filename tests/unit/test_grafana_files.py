@@ -13,12 +13,14 @@ import yaml
 from fibrewatch.metric import prometheus_name
 from fibrewatch.results import PROBES
 from fibrewatch_collector import metrics_page
+from fibrewatch_collector.alerting import catalogue
+from fibrewatch_collector.operator.rules import GRAFANA_FILE
 from fibrewatch_collector.sla.live import CAUSES, STATES
 from grafana import check
 from grafana import panels as drawn
 from grafana.__main__ import files
-from grafana.boards import fleet, probes
-from tests.support.dashboards import every_question
+from grafana.boards import fleet, mesh, probes
+from tests.support.dashboards import dashboards, every_question, rule_files
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "grafana"
@@ -167,6 +169,18 @@ def test_checker_finds_it(copy: Path, change: Callable[[Path], None], complaint:
 def test_a_proper_rule_has_nothing_to_object_to(copy: Path) -> None:
     rule(annotations={"summary": "{{ $$labels.site }} is down"}, keepFiringFor="1m", labels={"severity": "page"})(copy)
     assert check.problems(copy) == []
+
+
+def test_alert_rules_for_grafana_have_nothing_to_object_to(copy: Path) -> None:
+    text = rule_files(ROOT / "deploy/sites.example.toml")[GRAFANA_FILE]
+    (copy / "provisioning/alerting" / GRAFANA_FILE).write_text(text, "utf-8")
+    assert check.problems(copy) == []
+
+
+def test_alerts_lead_to_dashboards_that_take_their_variables() -> None:
+    boards = {uid: {each["name"] for each in board["templating"]["list"]} for uid, board in dashboards().items()}
+    for alert in (each for each in catalogue.alerts() if each.dashboard != mesh.UID):  # that one asks for pairs
+        assert set(alert.variables) <= boards[alert.dashboard], alert
 
 
 def test_two_dashboards_of_one_uid_are_found(copy: Path) -> None:

@@ -178,6 +178,8 @@ class Server:
             log.warning("a scrape was given up: its reader took nothing for %d s", SCRAPE_TIMEOUT_S)
             if request.transport is not None:
                 request.transport.abort()
+        except ConnectionResetError:  # the reader has gone: its timeout was shorter than ours
+            log.debug("a scrape was given up by its reader")
         return response
 
 
