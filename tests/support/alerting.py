@@ -57,7 +57,7 @@ class Receiver:
     def port(self) -> int:
         return self.server.server_address[1]
 
-    def keys(self) -> set[tuple[str, str, str]]:
+    def kinds(self) -> set[tuple[str, str, str]]:
         """All that came."""
         return {each.key for each in self.notices}
 
@@ -92,7 +92,7 @@ class Stack:
         """Polls; says what came when it does not come true."""
         deadline = time.monotonic() + timeout_s
         while not met():
-            assert time.monotonic() < deadline, f"waited for {what}: {sorted(self.receiver.keys())}"
+            assert time.monotonic() < deadline, f"waited for {what}: {sorted(self.receiver.kinds())}"
             time.sleep(0.05)
 
     def __enter__(self) -> Self:

@@ -94,6 +94,8 @@ class Recent:
 
     def add(self, agent: AgentId, run: AnyMeasurement, now: float, worked_on: frozenset[str] = frozenset()) -> None:
         """A run that the store took; `worked_on`: the site's uplinks under declared work."""
+        if not self._watched:
+            return
         if run.verdict == "invalid" or UNDATED in run.reasons or run.trigger is not None or run.request is not None:
             return
         uplink = self._inventory.uplink_of(agent, run.interface)
