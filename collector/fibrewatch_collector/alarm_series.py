@@ -47,6 +47,8 @@ class AlarmFamilies:
             "An uplink's kind, operator and the number of companies that hang on it.",
             (*_UPLINK, "name", "kind", "operator", "companies"),
         )
+        self._companies = Family("fibrewatch_uplink_companies", "gauge", "Companies that hang on an uplink.", _UPLINK)
+        self._housed = Family("fibrewatch_site_companies", "gauge", "Companies that a site hosts.", SITE_LABELS)
         self._work = Family("fibrewatch_uplink_maintenance", "gauge", "1 while declared work is going on.", _UPLINK)
         self._cause = Family(
             "fibrewatch_site_cause_code",
@@ -74,6 +76,14 @@ class AlarmFamilies:
 
     def set_inventory(self, inventory: Inventory) -> None:
         """Shows these uplinks and no others."""
+        self._housed.replace({_labels(key): site.companies for key, site in inventory.sites.items()})
+        self._companies.replace(
+            {
+                _labels((*site.key, uplink.id)): site.companies_on(uplink.id)
+                for site in inventory.sites.values()
+                for uplink in site.uplinks
+            }
+        )
         self._uplink.replace(
             {
                 _labels(
@@ -131,6 +141,7 @@ class AlarmFamilies:
     def families(self) -> Iterator[Family]:
         """In the order of the page."""
         yield from (self._down, self._degraded, self._cause)
+        yield from (self._housed, self._companies)
         yield from (self._uplink, self._state, self._cut, self._cut_since, self._work)
         yield from (self._dark, self._target_down, self._target_since, self._target_missed)
 

@@ -28,6 +28,8 @@ HEALTHY = {
     f'fibrewatch_site_info{{{CARGO},name="Le Cargo",city="Paris",companies="30"}}': f"1{LONG}",
     f'fibrewatch_site_info{{{OTHER},name="Other",city="Paris",companies="3"}}': f"1{LONG}",
     f'fibrewatch_uplink_info{{{FIBRE},name="Le Cargo",kind="fibre",operator="Réseau L",companies="30"}}': f"1{LONG}",
+    f"fibrewatch_site_companies{{{CARGO}}}": f"30{LONG}",
+    f"fibrewatch_uplink_companies{{{FIBRE}}}": f"30{LONG}",
     f"fibrewatch_site_down{{{CARGO}}}": f"0{LONG}",
     f"fibrewatch_site_down{{{OTHER}}}": f"0{LONG}",
     f"fibrewatch_site_degraded{{{CARGO}}}": f"0{LONG}",
@@ -206,6 +208,7 @@ def test_alert_fires_in_its_time_and_says_what_it_must(fault: Fault, tmp_path: P
     for phrase in fault.says:
         assert phrase in text, text
     assert alert.annotations["fault"]
+    assert alert.annotations["companies"] == "30" or alert.annotations["companies"].startswith("none")
     assert alert.annotations["runbook_url"].startswith("docs/runbooks/")
 
 

@@ -20,6 +20,9 @@ SPOOL = 500
 """Measurements: some 80 minutes of six windows a minute, and of what else a box does."""
 _SINCE = Value(name="since", metric="fibrewatch_site_state_since_timestamp_seconds", keys=SITE, format="time")
 _CAUSE = Value(name="cause", metric="fibrewatch_site_cause_code", keys=SITE, format="cause")
+_HOUSED = Value(name="companies", metric="fibrewatch_site_companies", keys=SITE)
+_HANGING = Value(name="companies", metric="fibrewatch_uplink_companies", keys=UPLINK)
+_NONE = "none: the lines work, they are only not seen"
 _BUDGET = "fibrewatch_uplink_objective_budget_ratio"
 
 
@@ -94,7 +97,9 @@ def _sites() -> Iterator[Alert]:
         summary="{territory}/{site}, floor {floor}: Wi-Fi coverage is below what was promised",
         text="Floor {floor} of {territory}/{site} had good Wi-Fi in [coverage] of the last hour.",
         fault="the site's Wi-Fi, not the line",
+        companies="[companies]",
         values=(
+            _HOUSED,
             Value(name="coverage", metric="fibrewatch_floor_wifi_good_ratio", keys=(*SITE, "floor"), format="percent"),
         ),
         dashboard=WIFI,
@@ -115,6 +120,7 @@ def _servers() -> Iterator[Alert]:
         summary="The target {target} does not answer",
         text="[missed] sites do not hear {target} since [since], while they hear others: it is the target, not a line.",
         fault="whoever runs {target}",
+        companies=_NONE,
         values=(
             Value(
                 name="since",
@@ -136,6 +142,7 @@ def _servers() -> Iterator[Alert]:
         summary="The collector {instance} has no broker",
         text="Nothing is heard of any box; boxes keep what they measure. All sites behind it are unknown, not down.",
         fault="the broker, or the way to it: ours",
+        companies=_NONE,
         dashboard=COLLECTOR,
     )
     yield Alert(
@@ -147,6 +154,7 @@ def _servers() -> Iterator[Alert]:
         summary="The collector {instance} does not answer",
         text="No site is judged meanwhile; alerts keep their state for ten minutes, boxes keep what they measure.",
         fault="the collector: ours",
+        companies=_NONE,
         dashboard=COLLECTOR,
         no_data="Alerting",
     )
@@ -159,6 +167,7 @@ def _servers() -> Iterator[Alert]:
         summary="The collector {instance} can't store what it is sent",
         text="Results wait in the boxes' spools; no site is judged meanwhile.",
         fault="the collector's disk or database: ours",
+        companies=_NONE,
         dashboard=COLLECTOR,
     )
 
@@ -174,6 +183,7 @@ def _boxes() -> Iterator[Alert]:
         summary=f"The box {where} is silent, its site is not",
         text=f"{where} has said nothing since [since]; other boxes or sites prove that the line works.",
         fault="the box, its power or its cable",
+        companies=_NONE,
         values=(
             Value(
                 name="since",
@@ -194,6 +204,7 @@ def _boxes() -> Iterator[Alert]:
         summary=f"The clock of the box {where} is not synchronised",
         text="Its one-way delays are invalid, and what it measures may be dated wrongly.",
         fault="the box, or the time servers that it asks",
+        companies=_NONE,
         dashboard=HEALTH,
         variables=BOX,
     )
@@ -210,6 +221,7 @@ def _boxes() -> Iterator[Alert]:
         summary=f"The box {where} can't get its results away",
         text="[depth] measurements wait in its spool, and they become more; a full spool drops the oldest.",
         fault="the box's disk, or the way to the broker",
+        companies=_NONE,
         values=(Value(name="depth", metric=depth, keys=BOX),),
         dashboard=HEALTH,
         variables=BOX,
@@ -222,6 +234,7 @@ def _boxes() -> Iterator[Alert]:
         summary=f"The certificate of the box {where} is about to expire",
         text="It expires in [value]; then the broker refuses the box.",
         fault="ours: renewal did not happen",
+        companies=_NONE,
         dashboard=HEALTH,
         variables=BOX,
         group="slow",
@@ -234,6 +247,7 @@ def _boxes() -> Iterator[Alert]:
         summary="The certificate of {target} is about to expire (seen from {territory}/{site})",
         text="It expires in [value].",
         fault="whoever runs {target}",
+        companies=_NONE,
         dashboard=SITE_PAGE,
         variables=SITE,
         group="slow",
@@ -251,7 +265,8 @@ def _promises() -> Iterator[Alert]:
         summary="{territory}/{site}, {uplink}: the objective {objective} is missed",
         text="[missed] of the last 5 valid tests missed {objective} ({kind}), confirmed by a second target.",
         fault="the line, as far as the box itself was well: invalid and censored tests do not count",
-        values=(missed,),
+        companies="[companies]",
+        values=(missed, _HANGING),
         dashboard=SLA,
         variables=SITE,
         group="slow",
@@ -264,7 +279,8 @@ def _promises() -> Iterator[Alert]:
         summary="Calls between {territory}/{site} and {peer} are not fit",
         text="[missed] of the last 5 calls between {territory}/{site} and {peer} did not keep their service class.",
         fault="the path between both sites: see each site's own state first",
-        values=(missed,),
+        companies="[companies]",
+        values=(missed, _HANGING),
         dashboard=MESH,
         variables=SITE,
         group="slow",
@@ -285,7 +301,11 @@ def _burning(burns: list[Burn]) -> Iterator[Alert]:
                 text=f"In the last {windows[0]} and {windows[1]} the faults of {{uplink}} are more than {times} what "
                 f"{{objective}} allows ([budget]).",
                 fault="the operator's line: other faults and declared work do not count",
-                values=(Value(name="budget", metric=_BUDGET, keys=(*OBJECTIVE, "burn"), format="percent"),),
+                companies="[companies]",
+                values=(
+                    Value(name="budget", metric=_BUDGET, keys=(*OBJECTIVE, "burn"), format="percent"),
+                    _HANGING,
+                ),
                 dashboard=SLA,
                 variables=SITE,
                 labels={"window": windows[0]},
