@@ -48,6 +48,7 @@ bench:
 	@deploy/set-up bench
 	@.venv/bin/python -m benchmarks.ingest
 	@.venv/bin/python -m benchmarks.scrape
+	@.venv/bin/python -m benchmarks.queries
 	@.venv/bin/python -m benchmarks.rules
 	@.venv/bin/python -m benchmarks.footprint
 	@.venv/bin/python -m benchmarks.resident
