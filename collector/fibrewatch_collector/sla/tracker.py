@@ -80,7 +80,8 @@ class _Box:
 
     def doubtful(self, now: float, since: float) -> bool:
         """Whether its last will is from before the collector began to listen, and it may be about to come back."""
-        return not self.online and now - since <= RECONNECT_S
+        heard_since = self.heard_at is not None and self.heard_at >= since
+        return not self.online and not heard_since and now - since <= RECONNECT_S
 
     def seen(self, key: ViewKey, agent: AgentId, now: float) -> Seen | None:
         """What a window says at present; None when it is too old."""

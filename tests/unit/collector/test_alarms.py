@@ -169,7 +169,7 @@ def test_nothing_is_said_while_the_collector_can_not_tell() -> None:
 
 def test_an_old_last_will_settles_before_anything_is_said() -> None:
     """After a restart of the collector: the alert that fires holds meanwhile, and goes on."""
-    world = World(fleet(), listening_s=-62)
+    world = World(fleet(), listening_s=-62.5)
     world.say("gw dns far")
     offline(world, box())
     assert world.values("fibrewatch_site_down") == set()

@@ -165,6 +165,14 @@ def test_last_will_from_before_a_reconnect_is_not_believed_at_once() -> None:
     assert state(tracker, T0 + 70 + RECONNECT_S, since=T0 + 69).state == "unreachable"
 
 
+def test_last_will_of_a_box_that_was_heard_since_is_believed_at_once() -> None:
+    tracker = Tracker(fleet())
+    say(tracker, "gw dns far")
+    tracker.set_status(box(), status(T0 + 70), T0 + 70)
+    tracker.set_status(box(), status(0, state="offline"), T0 + 75)
+    assert state(tracker, T0 + 75, since=T0 + 69).state == "unreachable"
+
+
 def test_collector_without_broker_or_store_accuses_nobody() -> None:
     tracker = Tracker(fleet())
     say(tracker, "gw -dns -far")
