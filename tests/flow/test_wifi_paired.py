@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from fibrewatch.results.wifi_paired import Result
+from tests.support.netns import Namespace, run
 from tests.support.routed import FULL_FRAME, PAYLOAD
-from tests.support.two_ways import FAR, TwoWays
+from tests.support.two_ways import FAR, TwoWays, once
 
 pytestmark = pytest.mark.alone
 HELD_BACK_S = 0.02
@@ -110,3 +111,30 @@ def test_two_interfaces_on_one_network_are_refused_until_the_kernel_keeps_them_a
     run = ways.once(**PINGS)
     assert (run.outcome, run.error) == ("failed", "protocol")
     assert "net.ipv4.conf.all.arp_ignore=1" in str(run.detail)
+
+
+def test_on_one_network_both_interfaces_measure_by_themselves_once_the_kernel_keeps_them_apart() -> None:
+    box, lan = Namespace("box"), Namespace("lan")
+    try:
+        lan.run("ip", "link", "add", "br0", "type", "bridge")
+        lan.run("ip", "addr", "add", f"{FAR}/24", "dev", "br0")
+        lan.run("ip", "link", "set", "br0", "up")
+        for name, host in (("eth0", 11), ("wlan0", 12)):
+            pair = (name, "netns", box.name, "type", "veth", "peer", "name", f"to-{name}", "netns", lan.name)
+            run("ip", "link", "add", *pair)
+            lan.run("ip", "link", "set", f"to-{name}", "master", "br0", "up")
+            box.run("ip", "addr", "add", f"10.97.0.{host}/24", "dev", name)
+            box.run("ip", "link", "set", name, "up")
+        for name in ("all.arp_ignore=1", "all.arp_announce=2", "wlan0.rp_filter=2", "eth0.rp_filter=2"):
+            box.run("sysctl", "-q", "-w", f"net.ipv4.conf.{name}")
+        lan.run("nft", "add table bridge t")
+        lan.run("nft", "add chain bridge t f { type filter hook output priority 0; }")
+        lan.run("nft", "add rule bridge t f oifname to-wlan0 ip protocol icmp numgen inc mod 4 0 counter drop")
+        run_ = once(box, "eth0", **PINGS)
+        found = run_.result
+        assert found is not None, run_.detail
+        assert (found.wire_loss_ratio, found.wifi_loss_ratio) == (0.0, pytest.approx(0.25, abs=0.02))
+        assert (found.attribution, found.air) == ("air", ("loss",))
+    finally:
+        box.close()
+        lan.close()

@@ -86,13 +86,8 @@ class TwoWays:
             server.communicate()
 
     def once(self, **params: Any) -> Measurement[Result]:
-        """What `fibrewatch-agent once` says."""
-        options = [each for name, value in params.items() for each in ("--param", f"{name}={_told(value)}")]
-        command = ["-m", "fibrewatch_agent", "once", "wifi_paired", "--target", FAR, "--json", "--param", "wifi=wlan0"]
-        argv = self.box.exec(sys.executable, *command, *options)
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-        found: Measurement[Result] = msgspec.json.decode(done.stdout, type=wire.measurement_type(PROBES["wifi_paired"]))
-        return found
+        """What `fibrewatch-agent once` says in the box."""
+        return once(self.box, **params)
 
     def close(self) -> None:
         """Takes it down."""
@@ -110,6 +105,17 @@ class TwoWays:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def once(box: Namespace, wire_interface: str | None = None, **params: Any) -> Measurement[Result]:
+    """What `fibrewatch-agent once` says of the way to FAR."""
+    options = [each for name, value in params.items() for each in ("--param", f"{name}={_told(value)}")]
+    command = ["-m", "fibrewatch_agent", "once", "wifi_paired", "--target", FAR, "--json", "--param", "wifi=wlan0"]
+    options += ["--interface", wire_interface] if wire_interface else []
+    argv = box.exec(sys.executable, *command, *options)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    found: Measurement[Result] = msgspec.json.decode(done.stdout, type=wire.measurement_type(PROBES["wifi_paired"]))
+    return found
 
 
 def _told(value: Any) -> str:

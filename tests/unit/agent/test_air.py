@@ -285,7 +285,7 @@ GOOD = [each.data for name in ("ofdm", "ht", "vht") for each in caught(RECORDED 
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @example([b"\x00\x00\x08\x00\x00\x00\x00\x00"])
 @example([b"\x00\x00\x09\x00\x00\x00\x00\x80\x00"])
 def test_garbage_never_breaks_it(packets: list[bytes]) -> None:
@@ -301,7 +301,7 @@ def test_garbage_never_breaks_it(packets: list[bytes]) -> None:
     st.integers(0, 110),
     st.integers(0, 70_000),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_damaged_frames_never_break_it(data: bytes, changes: list[tuple[int, int]], kept: int, length: int) -> None:
     damaged = bytearray(data)
     for place, value in changes:
