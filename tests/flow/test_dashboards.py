@@ -1,10 +1,8 @@
 """Every expression of every panel, asked of a real Prometheus that scrapes a real collector."""
 
 import math
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support import scenario_fleet
 from tests.support.dashboards import every_question, rule_questions, variables
@@ -14,14 +12,6 @@ SIMULATED, AGENTS = 6, 2
 UNSEEN = {"fibrewatch-wifi-coverage", *(f"fibrewatch-loss-at-risk-{burn}" for burn in ("fast", "slow", "drift"))}
 """Rules of what nobody promises in the example, or no box of it measures."""
 SPAN_S, STEP_S = 6 * 3600.0, 60.0
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    histories = [History(_kept, SPAN_S, 240)]
-    folder = tmp_path_factory.mktemp("dashboards")
-    with watched(folder, SIMULATED, AGENTS, histories, span_s=SPAN_S, step_s=STEP_S) as made:
-        yield made
 
 
 def _kept(line: str) -> bool:
@@ -34,7 +24,7 @@ def numbers(series: dict[str, Any]) -> list[float]:
     return [float(value) for _, value in values]
 
 
-def test_every_expression_of_every_panel_has_an_answer(world: Watched) -> None:
+def every_expression_of_every_panel_has_an_answer(world: Watched) -> None:
     empty, nameless, senseless = [], [], []
     for asked in every_question(scenario_fleet.CHOSEN):
         answer = world.ask(asked)
@@ -50,19 +40,19 @@ def test_every_expression_of_every_panel_has_an_answer(world: Watched) -> None:
     )
 
 
-def test_every_expression_of_every_alert_rule_has_an_answer(world: Watched) -> None:
+def every_expression_of_every_alert_rule_has_an_answer(world: Watched) -> None:
     sites = scenario_fleet.ROOT / "deploy/sites.example.toml"
     empty = {each.place.partition(":")[0] for each in rule_questions(sites) if not world.ask(each)}
     assert empty <= UNSEEN
 
 
-def test_every_variable_has_values(world: Watched) -> None:
+def every_variable_has_values(world: Watched) -> None:
     for place, selector, label in variables(scenario_fleet.CHOSEN):
         values = world.get(f"label/{label}/values", **{"match[]": selector})
         assert values, place
 
 
-def test_fleet_has_one_row_and_one_marker_for_each_site(world: Watched) -> None:
+def fleet_has_one_row_and_one_marker_for_each_site(world: Watched) -> None:
     everything = scenario_fleet.sites(SIMULATED, AGENTS).count("[[site]]")
     asked = {each.place: each for each in every_question(scenario_fleet.CHOSEN) if each.instant}
     (marker,) = [each for place, each in asked.items() if place.startswith("fibrewatch-fleet: Map")]
@@ -74,7 +64,7 @@ def test_fleet_has_one_row_and_one_marker_for_each_site(world: Watched) -> None:
     assert state["paris", "rosa-parks"] == 3  # never heard: unknown
 
 
-def test_prometheus_took_openmetrics_with_units_and_types(world: Watched) -> None:
+def prometheus_took_openmetrics_with_units_and_types(world: Watched) -> None:
     """Of the text format it would know no unit, and no type "info"."""
     (sent,) = world.get("metadata", metric="fibrewatch_ping_sent_packets")["fibrewatch_ping_sent_packets"]
     assert (sent["type"], sent["unit"]) == ("counter", "packets")
@@ -82,7 +72,7 @@ def test_prometheus_took_openmetrics_with_units_and_types(world: Watched) -> Non
     assert site["type"] == "info"
 
 
-def test_promise_stands_beside_what_is_measured(world: Watched) -> None:
+def promise_stands_beside_what_is_measured(world: Watched) -> None:
     asked = {each.place: each for each in every_question(scenario_fleet.CHOSEN)}
     (limit,) = world.ask(asked["fibrewatch-site: Round trips, p95: B"])
     assert set(numbers(limit)) == {0.015}
@@ -90,7 +80,7 @@ def test_promise_stands_beside_what_is_measured(world: Watched) -> None:
     assert {max(numbers(each)) for each in rates} >= {9e9}
 
 
-def test_mesh_has_a_cell_for_each_direction(world: Watched) -> None:
+def mesh_has_a_cell_for_each_direction(world: Watched) -> None:
     asked = {each.place: each for each in every_question(scenario_fleet.CHOSEN)}
     cells = world.ask(asked["fibrewatch-mesh: Loss: A"])
     ends = {(each["metric"]["from"], each["metric"]["to"]) for each in cells}
@@ -98,3 +88,16 @@ def test_mesh_has_a_cell_for_each_direction(world: Watched) -> None:
     assert {(here, far), (far, here)} <= ends
     hops = world.ask(asked["fibrewatch-mesh: Hops: A"])
     assert (far, here) not in {(each["metric"]["from"], each["metric"]["to"]) for each in hops}
+
+
+def test_dashboards_and_alerts_over_a_real_prometheus(tmp_path: Path) -> None:
+    """One test: its fleet and history take half a minute to make, and workers would each make their own."""
+    histories = [History(_kept, SPAN_S, 240)]
+    with watched(tmp_path, SIMULATED, AGENTS, histories, span_s=SPAN_S, step_s=STEP_S) as world:
+        every_expression_of_every_panel_has_an_answer(world)
+        every_expression_of_every_alert_rule_has_an_answer(world)
+        every_variable_has_values(world)
+        fleet_has_one_row_and_one_marker_for_each_site(world)
+        prometheus_took_openmetrics_with_units_and_types(world)
+        promise_stands_beside_what_is_measured(world)
+        mesh_has_a_cell_for_each_direction(world)
