@@ -45,6 +45,7 @@ class Annotation:
     expr: str
     title: str
     color: str
+    every: str = "30s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ WORK = Annotation(
     expr=f"fibrewatch_uplink_maintenance{{{AT_SITE}}}",
     title="declared work on {{uplink}} of {{site}}",
     color=BLUE,
+    every="2m",
 )
 OF_SITE = (OUTAGES, CUTS, WORK)
 OF_FLEET = (
@@ -90,6 +92,7 @@ OF_FLEET = (
         expr=f"max by (territory, site) (fibrewatch_uplink_maintenance{{{AT_SITES}}})",
         title="declared work at {{site}}",
         color=BLUE,
+        every="2m",
     ),
 )
 
@@ -168,5 +171,5 @@ def _annotation(each: Annotation) -> build.AnnotationQuery:
     query = prometheus.Dataquery().ref_id("Anno").expr(each.expr).range().datasource(SOURCE)
     return (
         build.AnnotationQuery().name(each.name).datasource(SOURCE).enable(True).hide(False).icon_color(each.color)
-        .expr(each.expr).title_format(each.title).step("30s").target(query)
+        .expr(each.expr).title_format(each.title).step(each.every).target(query)
     )  # fmt: skip

@@ -191,14 +191,20 @@ def number(
 
 
 def timeline(
-    title: str, text: str, states: Mapping[str, tuple[int, str]], *queries: Query, width: int = 24, height: int = 6
+    title: str,
+    text: str,
+    states: Mapping[str, tuple[int, str]],
+    *queries: Query,
+    width: int = 24,
+    height: int = 6,
+    every: str = "1m",
 ) -> Panel:
     """Enumerated states over time, by their codes."""
     panel = statetimeline.Panel().mappings(words(states)).thresholds(thresholds(by_state(states)))
     legend = build_common.VizLegendOptions().show_legend(True).display_mode(common.LegendDisplayMode.LIST)
     panel.legend(legend.placement(common.LegendPlacement.BOTTOM).calcs([]))
     panel.show_value(common.VisibilityMode.AUTO).merge_values(True).row_height(0.9).fill_opacity(80)
-    panel.interval("1m")
+    panel.interval(every)
     return _targets(_finish(panel, title, text, "none", width=width, height=height), queries, "range")
 
 

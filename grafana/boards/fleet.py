@@ -157,4 +157,5 @@ def _uplinks() -> object:
         Query(state, "{{site}} {{uplink}}"),
         width=16,
         height=8,
+        every="2m",
     )

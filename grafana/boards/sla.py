@@ -76,7 +76,7 @@ def _available() -> object:
         f'max by (sla) (fibrewatch_uplink_objective_asked_ratio{{{AT_SITES},kind="availability"}})', "promised {{sla}}"
     )
     text = "A/(A+U) of the 24 hours before each moment. Dashed: promised."
-    return plot("Available in 24 h", text, "percentunit", query, asked, promise="promised.*", least=None)
+    return plot("Available in 24 h", text, "percentunit", query, asked, promise="promised.*", least=None, every="2m")
 
 
 def _burn() -> object:
@@ -86,17 +86,19 @@ def _burn() -> object:
         "How many times faster than promised the operator's line uses up its error budget, by the window looked at: "
         "1 uses it up exactly. Cut by access or operator alone, declared work left out."
     )
-    return plot("Burn rate", text, "none", query, steps=((None, "green"), (1, "yellow"), (6, "red")))
+    return plot("Burn rate", text, "none", query, steps=((None, "green"), (1, "yellow"), (6, "red")), every="2m")
 
 
 def _unavailable() -> object:
     query = Query(f"60 * {day(U)}", "{{site}} {{uplink}}")
-    return plot("Unavailable in 24 h", "Minutes in which all targets beyond the gateway were lost.", "s", query)
+    return plot(
+        "Unavailable in 24 h", "Minutes in which all targets beyond the gateway were lost.", "s", query, every="2m"
+    )
 
 
 def _coverage() -> object:
     query = Query(f"{day(JUDGED)} / {day(ALL)}", "{{site}} {{uplink}}")
-    return plot("Measured in 24 h", "Share of minutes that could be judged.", "percentunit", query)
+    return plot("Measured in 24 h", "Share of minutes that could be judged.", "percentunit", query, every="2m")
 
 
 def _objectives() -> object:

@@ -69,12 +69,14 @@ def _table() -> object:
 def _share(name: str, test: str) -> object:
     query = Query(f"{reached(test)} / {contracted(name)}", "{{territory}} {{site}}")
     text = "Newest transfer over the contracted rate of the site's fastest uplink."
-    return plot(f"{name.capitalize()}, share of contract", text, "percentunit", query, steps=OF_CONTRACT)
+    return plot(f"{name.capitalize()}, share of contract", text, "percentunit", query, steps=OF_CONTRACT, every="2m")
 
 
 def _rates(name: str, test: str) -> object:
     query = Query(f"8 * {reached(test)}", "{{territory}} {{site}}")
-    return plot(f"{name.capitalize()}, goodput", "TCP payload a second as the receiver counted it.", "bps", query)
+    return plot(
+        f"{name.capitalize()}, goodput", "TCP payload a second as the receiver counted it.", "bps", query, every="2m"
+    )
 
 
 def _http() -> object:
