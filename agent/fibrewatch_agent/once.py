@@ -201,7 +201,10 @@ def _quantity(value: float, metric: Metric) -> str:
         return f"{value * 8 / 1e6:.3f} Mbit/s"
     if metric.unit == "ratio":
         return f"{value * 100:.2f} %"
-    return f"{value:g} {metric.unit}" if isinstance(value, float) else f"{value} {metric.unit}"
+    if metric.unit == "hertz":
+        return f"{value / 1e6:g} MHz"
+    unit = {"dbm": "dBm", "decibels": "dB"}.get(metric.unit, metric.unit)
+    return f"{value:g} {unit}" if isinstance(value, float) else f"{value} {unit}"
 
 
 def _conditions(conditions: Conditions) -> str:

@@ -63,6 +63,7 @@ def quiet(heard: Heard, station: Station, points: list[AccessPoint]) -> dict[str
     facts: dict[str, Any] = {"bssids": [point.bssid for point in points]}
     station.command("scan", "TYPE=ONLY", "freq=2437,2462")
     facts["strong"] = seen(heard, lambda m: linked(m) and (m.result.ap_stations or 0) > 0)
+    facts["looks"] = [seen(heard, linked) for _ in range(3)]
     for point in points:
         point.power(500)
     facts["weak"] = seen(heard, lambda m: linked(m) and m.result.signal == -45)
