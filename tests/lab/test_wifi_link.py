@@ -1,11 +1,12 @@
 """wifi_link on virtual radios: what the installed agent publishes, against what `iw` and wpa_supplicant say."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab.radio.play import play_once
+from tests.lab.radio.play import play, play_once
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +144,32 @@ def test_bssid_is_no_label(facts: Any) -> None:
 
 def test_agent_stays_small(facts: Any) -> None:
     assert facts["rss"] <= 40 * 2**20
+
+
+@pytest.mark.full_lab
+def test_wide_link_and_its_silent_end(tmp_path: Path) -> None:
+    facts = play("link_wide", tmp_path / "lab")
+    for seen in facts["looks"]:
+        link = figures(seen)
+        assert (link["band"], link["channel"], link["width"], link["centre"]) == ("5 GHz", 36, 80e6, 5210e6)
+        assert "channel 36 (5180 MHz), width: 80 MHz, center1: 5210 MHz" in seen["before"]["info"]
+    sent = [figures(seen)["tx"] for seen in facts["looks"]]
+    assert {rate["generation"] for rate in sent} == {"ac"}, "mac80211's rate control knows no ax"
+    iw = "".join(seen[at]["station"] for seen in facts["looks"] for at in ("before", "after"))
+    said = re.findall(r"tx bitrate:\s+(.*)", iw)
+    assert any(words(rate) == text for rate in sent for text in said), (sent, said)
+    ends = [each["result"] for each in facts["silent"] if each["outcome"] == "ok"]
+    assert sum(each.get("disconnects", 0) for each in ends) == 1
+    assert sum(each.get("roams", 0) + each.get("deauthentications", 0) for each in ends) == 0
+    assert ("deauthenticated", "box", 4) in {
+        (reason["kind"], reason["by"], reason["reason"]) for each in ends for reason in each.get("reasons", ())
+    }
+    assert ends[-1]["connected"] is False
+
+
+def words(rate: Any) -> str:
+    """An 802.11ac rate as `iw` writes it."""
+    short = " short GI" if rate["guard_interval"] < 0.5e-6 else ""
+    bitrate = f"{rate['bitrate'] * 8 / 1e6:.1f} MBit/s"
+    wide = "" if rate["width"] == 20e6 else f" {rate['width'] / 1e6:.0f}MHz"
+    return f"{bitrate} VHT-MCS {rate['mcs']}{wide}{short} VHT-NSS {rate['nss']}"

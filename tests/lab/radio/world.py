@@ -104,6 +104,14 @@ class AccessPoint:
         """The transmitter's power, in hundredths of a dBm."""
         self.namespace.run("iw", "dev", self.interface, "set", "txpower", "fixed", str(mbm))
 
+    def fall_silent(self) -> None:
+        """Takes it off the air as a power cut does: nobody is told."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+            self._process = None
+        self.namespace.run("ip", "link", "set", self.interface, "down")
+
     def stop(self) -> None:
         """Takes it off the air; its stations are told so."""
         if self._process is not None:
