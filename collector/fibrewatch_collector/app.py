@@ -26,11 +26,13 @@ from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.ledger import books, inventories
 from fibrewatch_collector.own_metrics import OwnMetrics
+from fibrewatch_collector.remote_write.feed import Feed
+from fibrewatch_collector.remote_write.samples import Sampler
 from fibrewatch_collector.report import monthly
 from fibrewatch_collector.settling import Settling
 from fibrewatch_collector.sla import burn, wifi_keeper
 from fibrewatch_collector.sla.binner import Work, judge_all
-from fibrewatch_collector.store import Filter, Store
+from fibrewatch_collector.store import Committed, Filter, Store
 from fibrewatch_collector.store.sqlite import SqliteStore
 from fibrewatch_collector.web.server import Server
 
@@ -60,7 +62,7 @@ class App:
     ) -> None:
         self._config, self._store, self._notifier, self._clock = config, store, notifier, clock
         self.own = OwnMetrics(__version__)
-        self.hub = Hub(inventory, PROBES, self.own, clock)
+        self.hub = Hub(inventory, PROBES, self.own, clock, written=config.remote_write is not None)
         self.ingest = Ingest(
             config.broker,
             store,
@@ -70,13 +72,14 @@ class App:
             retention_s=config.store.retention_s,
             version=__version__,
             events=Events(
-                committed=self.hub.committed, status=self.hub.status, inventory=self._scheduled, renew=self._renew
+                committed=self._committed, status=self.hub.status, inventory=self._scheduled, renew=self._renew
             ),
             clock=clock,
         )
         self._identity: IdentityService | None = None
         if config.authority is not None:
             self._identity = IdentityService(config.authority.folder, self.ingest.answer_renewal)
+        self._feed = self._remote_write()
         self.own.watch(self.ingest.stats, lambda: self.ingest.writer.depth)
         self._stop = asyncio.Event()
         self._totals_at = self._floors_at = float("-inf")
@@ -99,6 +102,18 @@ class App:
             await self._work()
         finally:
             await server.stop()
+
+    def _remote_write(self) -> Feed | None:
+        if (config := self._config.remote_write) is None:
+            return None
+        sampler = Sampler(self.hub.exposition.plans)
+        stats, clock = self.own.remote, self._clock
+        return Feed(config, self._store, self._write, sampler=sampler, knows=self._knows, stats=stats, clock=clock)
+
+    def _committed(self, done: Committed, seconds: float) -> None:
+        self.hub.committed(done, seconds)
+        if self._feed is not None:
+            self._feed.wake()
 
     def _knows(self, agent: AgentId) -> bool:
         return self.hub.inventory.knows(agent)
@@ -185,6 +200,8 @@ class App:
             ]
             if self._identity is not None:
                 tasks.append(group.create_task(self._identity.run(), name="identity"))
+            if self._feed is not None:
+                tasks.append(group.create_task(self._feed.run(), name="remote write"))
             log.info("version=%s http=%s store=%s", __version__, self._config.http.address, self._config.store.path)
             self._notifier.ready(f"{len(self.hub.inventory.agents)} boxes of {len(self.hub.inventory.sites)} sites")
             await self._stop.wait()

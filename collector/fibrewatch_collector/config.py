@@ -1,5 +1,6 @@
 """The collector's own settings, `collector.toml`."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ from fibrewatch.config import Duration, build, read_toml
 from fibrewatch.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/fibrewatch/collector.toml")
+HeaderName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9-]{1,100}\Z")]
+HeaderValue = Annotated[str, Meta(pattern=r"\A[ -~]{0,4000}\Z")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -96,6 +99,41 @@ class AuthorityConfig(Struct, frozen=True, kw_only=True):
     folder: Path = Path("/var/lib/fibrewatch/authority")
 
 
+class RemoteWrite(Struct, frozen=True, kw_only=True):
+    """[remote_write]: where the probes' values go, each at its own time; `/metrics` then leaves them out.
+
+    Attributes:
+        max_age_s: What ended longer ago is not sent; below the server's out-of-order window.
+        token_file: Its one line is the bearer token; read anew for each request.
+        ca: Whose signature on the server's certificate is believed; None: the system's authorities.
+    """
+
+    url: Annotated[str, Meta(pattern=r"\Ahttps?://[^\s/@]+(/[^\s@]*)?\Z")]
+    max_age_s: Annotated[Duration, Meta(ge=60, le=366 * 86400)] = field(default=12 * 3600.0, name="max_age")
+    headers: dict[HeaderName, HeaderValue] = {}
+    token_file: Path | None = None
+    ca: Path | None = None
+    samples_per_request: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
+
+    @property
+    def shown_url(self) -> str:
+        """For logs: a query may hold a key."""
+        return self.url.partition("?")[0]
+
+    def token(self) -> str | None:
+        """The bearer token, where there is one.
+
+        Raises:
+            OSError, ValueError: The file can't be read, or holds none.
+        """
+        if self.token_file is None:
+            return None
+        token = self.token_file.read_text("ascii").strip()
+        if not token or not token.isprintable():
+            raise ValueError(f"{self.token_file} holds no token")
+        return token
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """collector.toml; relative paths are relative to its folder."""
 
@@ -106,6 +144,7 @@ class Config(Struct, frozen=True, kw_only=True):
     reports: Reports = Reports()
     evidence: Evidence = Evidence()
     authority: AuthorityConfig | None = None
+    remote_write: RemoteWrite | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -123,7 +162,22 @@ def load_config(path: Path) -> Config:
     tls = config.broker.tls
     if tls is not None and (tls.certificate is None) != (tls.key is None):
         raise ConfigError(str(path), "broker.tls", "certificate and key go together")
-    return _anchored(config, path.parent)
+    config = _anchored(config, path.parent)
+    if config.remote_write is not None:
+        _check_files(config.remote_write, str(path))
+    return config
+
+
+def _check_files(remote: RemoteWrite, file: str) -> None:
+    """What is wrong with a token or an authority is said at once."""
+    try:
+        remote.token()
+    except (OSError, ValueError) as e:
+        raise ConfigError(file, "remote_write.token_file", str(e)) from e
+    try:
+        ssl.create_default_context(cafile=remote.ca)
+    except OSError as e:
+        raise ConfigError(file, "remote_write.ca", f"{remote.ca}: {e}") from e
 
 
 def _anchored(config: Config, folder: Path) -> Config:
@@ -137,7 +191,16 @@ def _anchored(config: Config, folder: Path) -> Config:
         sites=folder / config.sites,
         store=replace(config.store, path=folder / config.store.path),
         broker=replace(config.broker, tls=tls),
+        remote_write=config.remote_write and _anchored_remote(config.remote_write, folder),
         authority=config.authority and AuthorityConfig(folder=folder / config.authority.folder),
         reports=replace(config.reports, folder=config.reports.folder and folder / config.reports.folder),
         evidence=replace(config.evidence, key=config.evidence.key and folder / config.evidence.key),
+    )
+
+
+def _anchored_remote(remote: RemoteWrite, folder: Path) -> RemoteWrite:
+    return replace(
+        remote,
+        token_file=remote.token_file and folder / remote.token_file,
+        ca=remote.ca and folder / remote.ca,
     )

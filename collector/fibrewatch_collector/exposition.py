@@ -21,7 +21,18 @@ from fibrewatch_collector import mesh_series
 from fibrewatch_collector.families import BOX_LABELS, OTHER_BOUNDS, SECONDS_BOUNDS, Bounds, Family, labels_text
 from fibrewatch_collector.mesh import Mesh
 from fibrewatch_collector.mesh_series import Peers
-from fibrewatch_collector.series import Box, Latest, Plan, Series, SeriesKey, tells
+from fibrewatch_collector.series import (
+    STATES,
+    Box,
+    Latest,
+    Plan,
+    Series,
+    SeriesKey,
+    series_key,
+    series_labels,
+    states,
+    tells,
+)
 
 MAX_SERIES = 500
 """Series of one box: what wire.Inventory may schedule. A test of another name beyond it is counted, not shown."""
@@ -42,17 +53,13 @@ _RUNS = (
 class Exposition:
     """All series of the boxes; not thread-safe, all calls come from the event loop."""
 
-    def __init__(self, probes: Mapping[str, ProbeType]) -> None:
+    def __init__(self, probes: Mapping[str, ProbeType], *, written: bool = False) -> None:
+        """`written`: each run's own values go by remote write, at the run's time."""
+        self._written = written
         seconds, other = Bounds(SECONDS_BOUNDS), Bounds(OTHER_BOUNDS)
-        self._plans = {name: Plan(probe, seconds, other) for name, probe in probes.items()}
+        self.plans = {name: Plan(probe, seconds, other) for name, probe in probes.items()}
         self._boxes: dict[AgentId, Box] = {}
-        self._success = Family("fibrewatch_probe_success", "gauge", "1 when the newest run was ok, 0 when it failed.")
-        self._censored = Family(
-            "fibrewatch_probe_censored", "gauge", "1 when the box limited the newest run: its values are bounds."
-        )
-        self._valid = Family(
-            "fibrewatch_probe_valid", "gauge", "0 when the newest run proves nothing: its values are not shown."
-        )
+        self._states = [Family(name, "gauge", text) for name, text in STATES]
         self._runs = [Family(name, "counter", text) for name, text in _RUNS]
         self._fresh = Family(
             "fibrewatch_probe_last_result_timestamp_seconds", "gauge", "End of the newest run; never expires."
@@ -102,10 +109,10 @@ class Exposition:
         self._take(agent, run, now, counts=False)
 
     def _take(self, agent: AgentId, run: AnyMeasurement, now: float, *, counts: bool) -> None:
-        box, plan = self._boxes.get(agent), self._plans.get(run.probe)
+        box, plan = self._boxes.get(agent), self.plans.get(run.probe)
         if box is None or plan is None:
             return
-        key = (run.test, run.target.name if run.target else "", run.interface or "")
+        key = series_key(run)
         series = box.series.get(key)
         if series is None or series.plan is not plan:
             series = self._open(box, key, plan)
@@ -125,9 +132,7 @@ class Exposition:
         if len(box.series) >= MAX_SERIES and not self._evict(box):
             self.refused += 1
             return None
-        names = dict(zip(("test", "target", "interface"), key, strict=True))
-        labels = box.agent._asdict() | {name: names[name] for name in ("interface", "target", "test")}
-        series = box.series[key] = Series(plan, key, labels_text(labels))
+        series = box.series[key] = Series(plan, key, labels_text(series_labels(box.agent, key)))
         return series
 
     def _evict(self, box: Box) -> bool:
@@ -218,9 +223,8 @@ class Exposition:
         series.rendered = list(amounts)
         if (outcome, verdict) != series.state and plan.mode != "event":
             series.state = (outcome, verdict)
-            self._success.set(labels, outcome == "ok")
-            self._valid.set(labels, verdict != "invalid")
-            self._censored.set(labels, verdict == "censored")
+            for family, value in zip(self._states, states(outcome, verdict), strict=True):
+                family.set(labels, value)
 
     # ---- what ends
 
@@ -238,7 +242,7 @@ class Exposition:
         if series.shown:
             self.expired += 1
         series.shown, series.state, series.rendered = False, None, []
-        for family in (*series.plan.families(), self._success, self._valid, self._censored, *self._runs):
+        for family in (*series.plan.families(), *self._states, *self._runs):
             family.drop(series.labels)
 
     def _forget(self, series: Series) -> None:
@@ -270,9 +274,13 @@ class Exposition:
         return sum(len(box.series) for box in self._boxes.values())
 
     def families(self) -> Iterator[Family]:
-        """In the order of the page: state and freshness, then each probe's own; brought up to date first."""
+        """In the order of the page: state and freshness, then each probe's own; brought up to date first.
+
+        Where results are written remotely, without what is written: a series that is scraped too would be both.
+        """
         self._render_stale()
-        yield from (self._success, self._valid, self._censored, *self._runs, self._fresh, self._agent_fresh)
+        yield from () if self._written else self._states
+        yield from (*self._runs, self._fresh, self._agent_fresh)
         yield self._pairs
-        for plan in self._plans.values():
-            yield from plan.families()
+        for plan in self.plans.values():
+            yield from (*plan.counters, *plan.histograms) if self._written else plan.families()

@@ -52,10 +52,13 @@ class Hub:
         probes: Mapping[str, ProbeType],
         own: OwnMetrics,
         now: Callable[[], float],
+        *,
+        written: bool = False,
     ) -> None:
+        """`written`: probes' values go by remote write."""
         self.now = now
         self.own = own
-        self.exposition = Exposition(probes)
+        self.exposition = Exposition(probes, written=written)
         self.tracker = Tracker(inventory)
         self.recent = Recent(inventory)
         self.minutes = Minutes(max(burn.windows(inventory.burns)))

@@ -31,6 +31,7 @@ format, and OpenMetrics 1.0 to whoever asks for it.
   they begin at 0 when the collector starts.
 - Values of a box that went silent are taken away after 2.5 times the test's period;
   its freshness (`…_last_result_timestamp_seconds`) stays.
+- With `[remote_write]` a test's gauges are written instead, and not in `/metrics` ([remote-write.md](remote-write.md)).
 - States are enumerated: one series for each state, 1 for the one that holds and 0 for all others.
 - A censored run's values are bounds: `fibrewatch_probe_censored` is 1.
 """
@@ -82,7 +83,8 @@ def entry(family: Family) -> Entry:
 
 def _own() -> Iterator[Entry]:
     own = OwnMetrics(__version__)
-    own.levels.bins_behind_seconds = 0  # what is not known is not shown
+    own.levels.bins_behind_seconds = own.remote.behind_seconds = 0  # what is not known is not shown
+    own.remote.up = True
     for family in own.registry.collect():
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         yield Entry(name, family.type, unit_of(name), family.documentation, own_metrics.labels_of(name))

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.openmetrics import exposition as openmetrics_format
 
-from fibrewatch_collector.stats import Stats
+from fibrewatch_collector.stats import RemoteStats, Stats
 
 PREFIX = "fibrewatch_collector"
 COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -31,6 +31,16 @@ _BY_REASON = {
     "refused": "Measurements kept raw and settled, but not taken.",
     "bad_payloads": "Messages that are not of the contract.",
 }
+_REMOTE = {
+    "measurements": "Measurements that the server of remote write took.",
+    "samples": "Samples of these measurements.",
+    "retries": "Requests of remote write that failed for a time and are sent again.",
+}
+_REMOTE_DROPPED = f"{PREFIX}_remote_write_dropped"
+_REMOTE_LEVELS = {
+    "up": "1 when the last request of remote write was taken.",
+    "behind_seconds": "How long the oldest measurement that waits for remote write has been in the store.",
+}
 _LEVELS = {
     "queue_depth": "Measurements that wait for the store.",
     "store_up": "1 while the store takes what it is given.",
@@ -53,7 +63,9 @@ _TALLIES = {
 def labels_of(name: str) -> tuple[str, ...]:
     """The labels of one of these metrics."""
     short = name.removeprefix(f"{PREFIX}_").removesuffix("_total")
-    return ("version",) if short == "info" else ("reason",) if short in _BY_REASON else ()
+    if short == "info":
+        return ("version",)
+    return ("reason",) if short in _BY_REASON or name.startswith(_REMOTE_DROPPED) else ()
 
 
 @dataclass(slots=True)
@@ -80,6 +92,7 @@ class OwnMetrics:
     def __init__(self, version: str) -> None:
         self.levels = Levels()
         self.stats = Stats()
+        self.remote = RemoteStats()
         self.depth: Callable[[], int] = lambda: 0
         self.registry = CollectorRegistry()
         self.commit_seconds = Histogram(
@@ -111,6 +124,21 @@ class OwnMetrics:
             value = self.depth() if name == "queue_depth" else getattr(self.levels, name)
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
+        if self.remote.behind_seconds is not None:
+            yield from self._remote()
+
+    def _remote(self) -> Iterator[Metric]:
+        for name, text in _REMOTE.items():
+            yield CounterMetricFamily(f"{PREFIX}_remote_write_{name}", text, value=getattr(self.remote, name))
+        family = CounterMetricFamily(
+            _REMOTE_DROPPED, "Measurements that remote write leaves out; the store has them.", labels=["reason"]
+        )
+        for reason, count in sorted(self.remote.dropped.items()):
+            family.add_metric([reason], count)
+        yield family
+        for name, text in _REMOTE_LEVELS.items():
+            if (value := getattr(self.remote, name)) is not None:
+                yield GaugeMetricFamily(f"{PREFIX}_remote_write_{name}", text, value=value)
 
     def text(self, *, openmetrics: bool = False) -> bytes:
         """In the text format, or in OpenMetrics with the mark of its end."""

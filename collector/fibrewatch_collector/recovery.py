@@ -90,7 +90,7 @@ def _newest_minute(store: Store, low: int, end: float) -> int:
 
 def unjudged(store: Store, newest: int | None) -> Iterator[Recalled]:
     """Runs that came in since the newest bin was saved; all of them when there is no bin."""
-    after = 0 if newest is None else _row_before(store, newest)
+    after = 0 if newest is None else row_before(store, newest)
     yield from _decoded(store, Filter(), after)
 
 
@@ -108,7 +108,7 @@ def rejudge(store: Store, inventory: Inventory, since: float, now: float) -> int
     )
     if newest is not None:
         backlog.resume((), newest)
-    for each in _decoded(store, Filter(), _row_before(store, since)):
+    for each in _decoded(store, Filter(), row_before(store, since)):
         floors.mark(each.agent, each.run)
         if newest is not None and each.run.started_at.timestamp() < newest + MINUTE_S:
             backlog.mark(each.agent, each.run)
@@ -120,7 +120,7 @@ def rejudge(store: Store, inventory: Inventory, since: float, now: float) -> int
     return len(bins)
 
 
-def _row_before(store: Store, received_at: float) -> int:
+def row_before(store: Store, received_at: float) -> int:
     """A row such that all received at or after a moment come later: rows are in the order of arrival."""
     low, high = 0, 1
     while (row := store.measurements(Filter(), high, 1)) and row[0].received_at < received_at:

@@ -13,6 +13,29 @@ from fibrewatch_collector.families import Bounds, Family, Histogram, HistogramFa
 SeriesKey = tuple[str, str, str]
 """Test, target, interface; "" where the measurement names none."""
 
+STATES = (
+    ("fibrewatch_probe_success", "1 when the newest run was ok, 0 when it failed."),
+    ("fibrewatch_probe_valid", "0 when the newest run proves nothing: its values are not shown."),
+    ("fibrewatch_probe_censored", "1 when the box limited the newest run: its values are bounds."),
+)
+"""What is said of every run but of events; see `states`."""
+
+
+def series_key(run: AnyMeasurement) -> SeriesKey:
+    """Which series of its box a run belongs to."""
+    return run.test, run.target.name if run.target else "", run.interface or ""
+
+
+def series_labels(agent: AgentId, key: SeriesKey) -> dict[str, str]:
+    """The labels of a series, in the order of the page."""
+    test, target, interface = key
+    return agent._asdict() | {"interface": interface, "target": target, "test": test}
+
+
+def states(outcome: Outcome, verdict: Verdict) -> tuple[bool, ...]:
+    """The values of STATES."""
+    return outcome == "ok", verdict != "invalid", verdict == "censored"
+
 
 class Plan:
     """What becomes of each field of a probe's result."""

@@ -11,6 +11,26 @@ State = Literal["online", "degraded", "offline"]
 
 
 @dataclass(slots=True)
+class RemoteStats:
+    """Of remote write, since the start.
+
+    Attributes:
+        measurements: Those that were taken; `samples` are theirs.
+        dropped: By reason, those that will not be sent.
+        retries: Requests that were, or will be, sent again.
+        up: Whether the last request was taken; None before the first.
+        behind_seconds: How long the oldest that waits has been in the store; None where nothing goes this way.
+    """
+
+    measurements: int = 0
+    samples: int = 0
+    retries: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    up: bool | None = None
+    behind_seconds: float | None = None
+
+
+@dataclass(slots=True)
 class Stats:
     """Since the start.
 

@@ -39,6 +39,8 @@ PURE = {
     "fibrewatch_collector.mesh",
     "fibrewatch_collector.operator.mesh_files",
     "fibrewatch_collector.orientation",
+    "fibrewatch_collector.remote_write.encoding",
+    "fibrewatch_collector.remote_write.samples",
     "fibrewatch_collector.sla.bins",
     "fibrewatch_collector.sla.live",
 }

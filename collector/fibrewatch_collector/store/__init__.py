@@ -377,6 +377,12 @@ class Store(Protocol):
     def first_minutes(self) -> Mapping[tuple[str, str, str], int]:
         """(territory, site, uplink) → its first minute that has a bin."""
 
+    def sent_through(self) -> int | None:
+        """Up to which row results went by remote write; None where none ever did."""
+
+    def save_sent_through(self, row: int) -> None:
+        """Notes that, durably."""
+
     def pruned_before(self) -> float:
         """Raw measurements that began earlier may be gone; UTC seconds, 0 where none were ever deleted."""
 

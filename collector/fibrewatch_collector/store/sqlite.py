@@ -145,6 +145,16 @@ class SqliteStore:
         """See Store."""
         self._write(lambda: records.save_edition(self._db, edition))
 
+    def sent_through(self) -> int | None:
+        """See Store."""
+        with self._reading() as db:
+            found = db.execute("SELECT value FROM meta WHERE key = 'sent_through'").fetchone()
+        return int(found[0]) if found else None
+
+    def save_sent_through(self, row: int) -> None:
+        """See Store."""
+        self._write(lambda: self._db.execute("INSERT OR REPLACE INTO meta VALUES ('sent_through', ?)", (row,)))
+
     def pruned_before(self) -> float:
         """See Store."""
         with self._reading() as db:
