@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--sites", type=int, default=50)
     parser.add_argument("--agents", type=int, default=4)
     parser.add_argument("--tries", type=int, default=3)
-    parser.add_argument("--every", type=float, default=15.0, help="seconds between samples of the 6 hours")
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between samples of the 6 hours")
     parser.add_argument("--only", choices=["6h", "7d"])
     given = parser.parse_args()
     stretches = [Stretch("6 hours", 6 * HOUR_S, given.every), Stretch("7 days", 168 * HOUR_S, 120.0)]

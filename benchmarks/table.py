@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.support import ROOT, options, table
 
-NAMES = ("ingest", "scrape", "rules", "footprint", "resident", "latency", "early_stop", "throughput")
+NAMES = ("ingest", "scrape", "queries", "rules", "footprint", "resident", "latency", "early_stop", "throughput")
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 
