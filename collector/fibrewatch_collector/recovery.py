@@ -122,6 +122,7 @@ def rejudge(store: Store, inventory: Inventory, since: float, now: float) -> int
 
 def row_before(store: Store, received_at: float) -> int:
     """A row such that all received at or after a moment come later: rows are in the order of arrival."""
+    received_at -= 1e-6  # rows keep whole microseconds: one of this very moment may be rounded down
     low, high = 0, 1
     while (row := store.measurements(Filter(), high, 1)) and row[0].received_at < received_at:
         low = row[0].row

@@ -143,7 +143,8 @@ def _check_report(collector: CollectorProcess, minutes: list[int]) -> None:
     assert b"Indisponible" in page
     status, page = collector.get("/sites/paris/bourse/report")
     assert (status, b'lang="en"' in page) == (200, True)
-    assert collector.get("/sites/paris/borse/report")[0] == 404
+    status, page = collector.get("/sites/paris/borse/report")
+    assert (status, b"did you mean paris/bourse?" in page) == (400, True)
     assert sorted((each["target"], each["sent"], each["lost"]) for each in found["series"]) == [
         ("dns", 180, 180),
         ("far", 180, 180),
