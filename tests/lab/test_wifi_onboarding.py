@@ -92,13 +92,15 @@ def frames(pcap: Path) -> list[Frame]:
     return [Frame(float(at), int(kind, 0), number) for at, kind, number in parts]
 
 
-FAILED = {
+REFUSED = {
     "psk-wrong": ("handshake", "denied", "passphrase may be wrong"),
     "psk-as-sae": ("scan", "denied", "is there with another security: [WPA2-PSK-CCMP]"),
     "sae-wrong": ("authentication", "denied", "passphrase may be wrong"),
     "peap-wrong": ("eap", "denied", "refuses the identity, password or certificate"),
     "peap-other-ca": ("eap", "tls", "certificate is refused"),
     "peap-other-name": ("eap", "tls", "certificate is refused"),
+}
+BEHIND = {
     "no-server": ("first_byte", "refused", "connecting to"),
     "portal": ("portal", "denied", "status 302, it leads to http://login.example/"),
     "dns-refused": ("dns", "refused", "asking 10.77.0.1"),
@@ -109,31 +111,36 @@ FAILED = {
     "full": ("authentication", "busy", "takes no more stations (status 17)"),
     "gone": ("scan", "unreachable", "'fibre' not found"),
 }
+JOINED = {"psk": ("WPA2-PSK", None), "sae": ("SAE", True), "tls": ("WPA2/IEEE 802.1X/EAP", True)}
+JOINED |= {"peap": JOINED["tls"]}
 
 
 @pytest.mark.full_lab
-def test_the_phase_that_failed_is_the_one_named(tmp_path: Path) -> None:
-    facts = play("onboarding_faults", tmp_path / "lab", virtual_time=True, timeout_s=900)
-    told = {name: (each["result"].get("failed_phase"), each.get("error")) for name, each in facts.items()}
-    assert told == dict.fromkeys(("psk", "sae", "tls", "peap"), (None, None)) | {
-        name: (phase, error) for name, (phase, error, _) in FAILED.items()
-    }
-    for name, (_, _, detail) in FAILED.items():
-        assert detail in facts[name]["detail"], name
-    for name in ("tls", "peap"):
-        full = facts[name]["result"]
-        assert full["eap"] > 0
-        assert "fast_eap" not in full, "known keys spare EAP"
-    assert [facts[name]["result"].get("fast_cached") for name in ("psk", "sae", "tls", "peap")] == [
-        None,
-        True,
-        True,
-        True,
-    ]
-    for name in ("psk", "sae", "tls", "peap"):
+def test_each_kind_of_network_and_who_refuses(tmp_path: Path) -> None:
+    facts = play("onboarding_refused", tmp_path / "lab", virtual_time=True, timeout_s=1200)
+    named(facts, REFUSED)
+    for name, (security, cached) in JOINED.items():
         result = facts[name]["result"]
+        assert (result["security"], result.get("fast_cached"), facts[name]["error"]) == (security, cached, None), name
         assert result["fast_join"] < result["join"] / 3, name
-        assert result["phases_passed"] == len(_WAY) + (name in ("tls", "peap"))
+        eap = security.endswith("EAP")
+        assert ("eap" in result, "fast_eap" in result) == (eap, False), "known keys spare EAP"
+        assert result["phases_passed"] == len(_WAY) + eap
+
+
+@pytest.mark.full_lab
+def test_what_fails_behind_the_access_point_is_named(tmp_path: Path) -> None:
+    facts = play("onboarding_behind", tmp_path / "lab", virtual_time=True, timeout_s=1200)
+    named(facts, BEHIND)
+    assert facts["portal"]["result"]["portal_detected"] is True
+
+
+def named(facts: Any, expected: dict[str, tuple[str, str, str]]) -> None:
+    """The phase that failed, the word for it and the line for people."""
+    for name, (phase, error, detail) in expected.items():
+        told = facts[name]
+        assert (told["result"].get("failed_phase"), told["error"]) == (phase, error), (name, told)
+        assert detail in told["detail"], (name, told)
 
 
 @pytest.mark.full_lab
@@ -146,4 +153,5 @@ def test_whoever_is_killed_the_radio_is_put_back(tmp_path: Path) -> None:
     assert facts["asker_killed"] == {"up": True, "cells": [], "files": []}
     assert facts["waited"] == ["dhcp", "done"]
     assert facts["uplink"].startswith("denied: wlan0 carries the box's own uplink")
+    assert facts["no_namespaces"].startswith("permission: unshare: "), facts["no_namespaces"]
     assert facts["helper_killed"]["cells"] == []

@@ -38,6 +38,7 @@ def scene(world: World) -> Any:
         found["asker_killed"] = _asker_killed()
         found["waited"] = asyncio.run(_waited())
         found["uplink"] = _uplink()
+        found["no_namespaces"] = _without_namespaces()
         found["helper_killed"] = _helper_killed(helper)
     return found
 
@@ -93,6 +94,20 @@ async def _scanned() -> str:
     except ProbeError as e:
         return e.error
     return "aborted" if done.aborted else "done"
+
+
+def _without_namespaces() -> str:
+    """As on a kernel that lets users make none."""
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    before = limit.read_text()
+    limit.write_text("0")
+    try:
+        asyncio.run(radio.onboard(Onboard(network="right"), str(here.SOCKET)))
+    except ProbeError as e:
+        return f"{e.error}: {e.detail}"
+    finally:
+        limit.write_text(before)
+    return "done"
 
 
 def _uplink() -> str:

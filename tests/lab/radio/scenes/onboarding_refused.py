@@ -1,16 +1,13 @@
-"""Everything that can stop a client, one after the other: what the radio helper says of each."""
+"""Onto networks of each kind, and what an access point or an authentication server refuses."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
-from fibrewatch_agent.radio_helper.messages import Onboarded
 from tests.lab.radio import onboarding as here
 from tests.lab.radio.onboarding import FOLDER, network, onboarded
-from tests.lab.radio.world import AccessPoint, Dhcp, World
+from tests.lab.radio.world import World
 from tests.support.certificates import Authority
 
-RADIOS = 5
+RADIOS = 4
 _RIGHT, _WRONG = {"passphrase_file": f"{FOLDER}/right"}, {"passphrase_file": f"{FOLDER}/wrong"}
 _PEAP = {"eap": "peap", "identity": "box@example", "server_name": "radius.example"}
 _PEAP |= {"password_file": f"{FOLDER}/password", "ca": f"{FOLDER}/ca.pem"}
@@ -33,23 +30,17 @@ _NETWORKS = "".join(
 
 
 def scene(world: World) -> Any:
-    """Facts by the case's name: what was answered, and how each access point's log ends."""
+    """Facts by the case's name."""
     authority = _prepare()
-    psk = world.access_point(1, "fibre", max_num_sta=1)
+    psk = world.access_point(1, "fibre")
     sae = world.access_point(2, "fibre3", wpa_key_mgmt="SAE", ieee80211w=2, channel=1)
     eap = world.access_point(3, "fibre-x", channel=11, **here.eap_server(FOLDER, authority))
-    leases = {point: world.dhcp(point, f"10.77.{i}") for i, point in enumerate((psk, sae, eap))}
-    webs = [here.web(point) for point in (psk, sae, eap)]
-    with here.helper() as helper:
+    for i, point in enumerate((psk, sae, eap)):
+        world.dhcp(point, f"10.77.{i}")
+        here.web(point)
+    with here.helper():
         found = {name: onboarded(name) for name in ("psk", "sae", "tls", "peap")}
-        found |= {name: onboarded(name, fast=False) for name in _refused()}
-        webs[0].terminate()
-        found |= dict(_behind(psk, leases[psk]))
-        found |= dict(_full(world, psk))
-        psk.stop()
-        found["gone"] = onboarded("psk", fast=False, limits=here.SHORT)
-        assert helper.poll() is None
-    return found
+        return found | {name: onboarded(name, fast=False) for name in _refused()}
 
 
 def _prepare() -> Authority:
@@ -65,41 +56,3 @@ def _prepare() -> Authority:
 
 def _refused() -> list[str]:
     return ["psk-wrong", "psk-as-sae", "sae-wrong", "peap-wrong", "peap-other-ca", "peap-other-name"]
-
-
-def _behind(point: AccessPoint, dhcp: Dhcp) -> Iterator[tuple[str, Onboarded]]:
-    """What stands behind the access point fails, the nearest last."""
-    yield "no-server", onboarded("psk", fast=False)
-    portal = here.web(point, "302 Found", here.PORTAL)
-    yield "portal", onboarded("psk", fast=False)
-    portal.terminate()
-    for name, options in {
-        "dns-refused": {"port": "0"},
-        "dns-silent": {"dhcp-option": f"6,{dhcp.host}9"},
-        "dns-no-name": {"address": "/elsewhere.example/10.9.9.9"},
-        "gateway-silent": {"dhcp-option": f"3,{dhcp.host}9"},
-    }.items():
-        with _other(point, dhcp, options):
-            yield name, onboarded("psk", fast=False)
-    dhcp.stop()
-    yield "dhcp-silent", onboarded("psk", fast=False)
-
-
-@contextlib.contextmanager
-def _other(point: AccessPoint, dhcp: Dhcp, options: dict[str, object]) -> Iterator[None]:
-    dhcp.stop()
-    other = Dhcp(point.namespace, point.interface, dhcp.host.rpartition(".")[0])
-    other.options |= options
-    other.start()
-    try:
-        yield
-    finally:
-        other.stop()
-
-
-def _full(world: World, point: AccessPoint) -> Iterator[tuple[str, Onboarded]]:
-    station = world.station(4)
-    station.start("fibre", scan_freq="2437")
-    station.connected(point.bssid)
-    yield "full", onboarded("psk", fast=False)
-    station.stop()
