@@ -24,7 +24,7 @@ from fibrewatch_agent.radio_helper.order import Order, order
 
 log = logging.getLogger(__name__)
 
-_START_S, _MARGIN_S, _BACK_S = 60.0, 20.0, 20.0  # a slow card takes seconds to load scapy
+_START_S, _MARGIN_S, _BACK_S = 120.0, 30.0, 20.0  # a slow card takes seconds to load scapy
 _KEPT, _LOOK_S, _LAST_WORDS_S = 4096, 0.02, 10.0
 _CELL = "fibrewatch_agent.radio_helper.cell"
 

@@ -13,7 +13,7 @@ from fibrewatch_agent.radio_helper.way import Way
 from fibrewatch_agent.wifi.control import Control, attached
 from fibrewatch_agent.wifi.joining import Event, Failure, Joining, reason_of
 
-_START_S, _LEAVE_S, _KEPT = 20.0, 5.0, 65536
+_START_S, _LEAVE_S, _KEPT = 40.0, 5.0, 65536
 _CACHED = "PMKSA-CACHE-ADDED"
 _HANDSHAKE_TIMEOUT = 15
 _CONFIG = "ctrl_interface={folder}\np2p_disabled=1\nupdate_config=0\n"

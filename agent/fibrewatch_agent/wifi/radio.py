@@ -21,7 +21,7 @@ from fibrewatch_agent.radio_helper.messages import (
     Scanned,
 )
 
-_CONNECT_S, _MARGIN_S, _ONBOARD_MARGIN_S = 5.0, 25.0, 120.0
+_CONNECT_S, _MARGIN_S, _ONBOARD_MARGIN_S = 5.0, 25.0, 190.0
 """The margin is what a request may wait for its radio, and what putting back takes; a cell takes seconds to start."""
 
 

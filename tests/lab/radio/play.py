@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab import vm
 
-_TICKING = "chrt --idle 0 sh -c 'while [ ! -e /run/warm ]; do sleep 0.05; done' & "
+_TICKING = "chrt --idle 0 sh -c 'while [ ! -e /run/warm ]; do sleep 0.02; done' & "
 """A wait for a file is idle time, and in virtual time the clock would jump to the next timer, a deadline. So one is
 always near, of a process that runs when no other wants to, until a scene has all in memory and touches that file."""
 
