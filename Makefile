@@ -1,5 +1,5 @@
 # `make demo` shows it, `make test` proves it; both set up what they need, see deploy/set-up.
-.PHONY: demo test lab soak truth month check format bench golden
+.PHONY: demo test lab soak deb packages truth month check format bench golden
 
 FOR ?=
 TARGETS ?=
@@ -21,6 +21,16 @@ lab:
 soak:
 	@deploy/set-up test
 	@tests/run -q -m soak tests
+
+# The Debian packages, into dist/.
+deb:
+	@deploy/set-up packages
+	@.venv/bin/python deploy/debian/build.py
+
+# The packages in fresh Debian trees, and under a systemd of their own; as root.
+packages:
+	@deploy/set-up packages
+	@.venv/bin/python -m pytest -q -m packages tests/packages
 
 # docs/truth.md: every probe against lines whose truth is known, measured anew on this machine.
 truth:

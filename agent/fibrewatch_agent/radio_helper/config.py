@@ -89,7 +89,7 @@ class HelperConfig(Struct, frozen=True, kw_only=True):
     """
 
     socket: str = DEFAULT_SOCKET
-    user: str = "fibrewatch"
+    user: str = "fibrewatch-agent"
     radios: dict[str, RadioConfig] = {}
     networks: dict[str, NetworkConfig] = {}
 

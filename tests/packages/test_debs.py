@@ -1,0 +1,136 @@
+"""`make packages`: the .debs in fresh Debian trees, and under a systemd of their own."""
+
+import re
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.packages.tree import Tree, built
+
+pytestmark = pytest.mark.packages
+HERE = Path(__file__).parent
+OLD, NEW = "0.1.0", "0.1.1"
+CONFIG = """# edited by the administrator
+[agent]
+territory = "paris"
+site = "cargo"
+name = "box-01"
+[clock]
+trusted = true
+[broker]
+host = "127.0.0.1"
+[targets.near]
+address = "127.0.0.1"
+role = "operator"
+[tests.near]
+probe = "tcp"
+every = "500 ms"
+targets = ["near"]
+params = { port = 1883 }
+[tests.ping]
+probe = "ping"
+every = "5 s"
+targets = ["near"]
+"""
+COLLECTED = 'sites = "sites.toml"\n[broker]\nhost = "127.0.0.1"\n[store]\npath = "/var/lib/fibrewatch/collector.db"\n'
+SITES = """[[territory]]
+id = "paris"
+name = "Paris"
+[[site]]
+territory = "paris"
+id = "cargo"
+name = "Le Cargo"
+city = "Paris"
+latitude = 48.894
+longitude = 2.381
+time_zone = "Europe/Paris"
+[[site.uplink]]
+id = "fibre"
+kind = "fibre"
+download = "1 Gbit/s"
+upload = "1 Gbit/s"
+[[site.agent]]
+id = "box-01"
+"""
+MOSQUITTO = "listener 1883 127.0.0.1\nallow_anonymous true\n"
+
+
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_installed_upgraded_removed_and_purged(tmp_path: Path, release: str) -> None:
+    """What the administrator wrote is kept by an upgrade and by removing; purging leaves nothing."""
+    tree = Tree(tmp_path, release)
+    tree.install(*built(OLD, "fibrewatch-agent_amd64"))
+    assert tree.sh("fibrewatch-agent --version").strip() == "fibrewatch-agent 0.1.0"
+    assert not (tree.path / "etc/fibrewatch/agent.toml").exists(), "joining makes it"
+    assert tree.sh("stat -c '%U %a' /var/lib/fibrewatch-agent").split() == ["fibrewatch-agent", "750"]
+    assert tree.sh("systemctl is-enabled fibrewatch-agent fibrewatch-responder", ok=False).split() == [
+        "enabled",
+        "disabled",
+    ]
+    tree.write("/etc/fibrewatch/agent.toml", CONFIG)
+    tree.sh("systemctl disable fibrewatch-agent")
+    tree.install(*built(NEW, "fibrewatch-agent_amd64"))
+    assert (tree.path / "etc/fibrewatch/agent.toml").read_text() == CONFIG
+    assert tree.sh("systemctl is-enabled fibrewatch-agent", ok=False).strip() == "disabled", (
+        "as the administrator left it"
+    )
+    assert "ok: paris/cargo/box-01" in tree.sh("fibrewatch-agent check-config")
+    assert not tree.sh("find /usr/lib/fibrewatch-agent -name '*.pyc'")
+    tree.sh("dpkg --remove fibrewatch-agent")
+    assert (tree.path / "etc/fibrewatch/agent.toml").read_text() == CONFIG
+    assert not (tree.path / "usr/lib/fibrewatch-agent").exists()
+    tree.sh("dpkg --purge fibrewatch-agent")
+    assert tree.sh("find / -xdev -name '*fibrewatch*' -not -path '/root/*' -not -path '/proc/*' -print").split() == []
+
+
+def test_everything_in_the_arm64_package_is_of_that_machine(tmp_path: Path) -> None:
+    (package,) = built(OLD, "fibrewatch-agent_arm64")
+    subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path)], check=True)
+    machines = [
+        struct.unpack_from("<H", head, 18)[0]
+        for path in tmp_path.rglob("*")
+        if path.is_file() and (head := path.read_bytes()[:20])[:4] == b"\x7fELF"
+    ]
+    assert len(machines) > 10
+    assert set(machines) == {183}, "EM_AARCH64"
+    for python in ("311", "313"):
+        assert list(tmp_path.rglob(f"msgspec/*cpython-{python}-aarch64*")), python
+
+
+def test_the_agent_under_a_real_systemd(tmp_path: Path) -> None:
+    """Starts, delivers, is killed by its watchdog when it hangs, flushes at the end, and restarts at an upgrade."""
+    tree = Tree(tmp_path)
+    tree.install(*built(OLD, "fibrewatch-agent_amd64"))
+    tree.write("/etc/fibrewatch/agent.toml", CONFIG)
+    tree.write("/etc/mosquitto/conf.d/local.conf", MOSQUITTO)
+    tree.write("/etc/systemd/system/fibrewatch-agent.service.d/test.conf", "[Service]\nWatchdogSec=4\n")
+    (package,) = built(NEW, "fibrewatch-agent_amd64")
+    tree.write("/root/new.deb", "").write_bytes(package.read_bytes())
+    said = tree.boot((HERE / "agent.sh").read_text())
+    assert re.search(r"^state active user fibrewatch-agent$", said, re.M), said
+    assert said.count("fibrewatch/v1/paris/cargo/box-01/up/results") >= 2, said
+    assert re.search(r"^restarts [1-9]\d* active$", said, re.M), said
+    assert "atchdog timeout" in said
+    assert "after the upgrade active" in said
+    assert "stopped success" in said
+    assert "stopped agent=paris/cargo/box-01" in said
+    assert "●" not in said, "nothing failed"
+
+
+def test_the_collector_under_a_real_systemd(tmp_path: Path) -> None:
+    """It takes what the agent beside it sends, serves it, and makes a PDF, all within its sandbox."""
+    tree = Tree(tmp_path)
+    tree.install(*built(OLD, "fibrewatch-agent_amd64", "fibrewatch-collector_amd64"))
+    assert tree.sh("stat -c '%U %G %a' /etc/fibrewatch/collector.toml").split() == ["root", "fibrewatch", "640"]
+    tree.write("/etc/fibrewatch/agent.toml", CONFIG)
+    tree.write("/etc/fibrewatch/collector.toml", COLLECTED)
+    tree.write("/etc/fibrewatch/sites.toml", SITES)
+    tree.write("/etc/mosquitto/conf.d/local.conf", MOSQUITTO)
+    said = tree.boot((HERE / "collector.sh").read_text())
+    assert "state active" in said, said
+    assert re.search(r'^fibrewatch_tcp_.*agent="box-01"', said, re.M), said
+    assert "%PDF-" in said, said
+    assert "stopped success" in said
+    assert "●" not in said

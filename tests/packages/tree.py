@@ -1,0 +1,98 @@
+"""A Debian in a folder: made once, copied for each test, entered by chroot or booted with a systemd of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fibrewatch"
+WANTED = "systemd,systemd-sysv,dbus,python3,iperf3,wpasupplicant,procps,mosquitto,mosquitto-clients,nftables"
+MORE = "libpangoft2-1.0-0,libharfbuzz-subset0,fonts-lato,ca-certificates"
+MIRROR = "http://deb.debian.org/debian"
+
+
+def fresh(release: str) -> Path:
+    """The tree that others are copies of."""
+    tree = CACHE / f"debian-{release}"
+    if not (tree / "made").exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        argv = ["debootstrap", "--variant=minbase", f"--include={WANTED},{MORE}", release, str(tree), MIRROR]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+        (tree / "made").touch()
+    return tree
+
+
+def built(version: str, *wanted: str) -> list[Path]:
+    """Packages of this checkout."""
+    out = ROOT / "dist" / version
+    names = [out / f"{each.replace('_', f'_{version}_')}.deb" for each in wanted]
+    if not all(each.exists() for each in names):
+        argv = [sys.executable, str(ROOT / "deploy/debian/build.py"), "--version", version, "--out", str(out), *wanted]
+        out.mkdir(parents=True, exist_ok=True)
+        subprocess.run(argv, check=True)
+    return names
+
+
+class Tree:
+    """A copy, for one test."""
+
+    def __init__(self, folder: Path, release: str = "bookworm") -> None:
+        self.path = folder / "root"
+        subprocess.run(["cp", "-a", "--reflink=auto", str(fresh(release)), str(self.path)], check=True)
+        policy = self.path / "usr/sbin/policy-rc.d"
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+
+    def sh(self, command: str, *, ok: bool = True) -> str:
+        """Within; what it printed, on both ways."""
+        argv = ["chroot", str(self.path), "sh", "-c", command]
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
+        done = subprocess.run(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False, timeout=600
+        )
+        assert done.returncode == 0 or not ok, done.stdout
+        return done.stdout
+
+    def install(self, *packages: Path) -> str:
+        """By dpkg, with nobody there to answer."""
+        for each in packages:
+            shutil.copy(each, self.path / "root")
+        return self.sh("dpkg -i " + " ".join(f"/root/{each.name}" for each in packages) + " < /dev/null")
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> Path:
+        """A file in it."""
+        target = self.path / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        target.chmod(mode)
+        return target
+
+    def boot(self, script: str, timeout_s: float = 240) -> str:
+        """Its systemd as PID 1, without a network; the script runs as a service and powers off. What it printed."""
+        (self.path / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
+        self.write("/root/script", f"#!/bin/bash\nexec > /root/said 2>&1\n{script}\npoweroff\n", 0o755)
+        unit = "[Service]\nExecStart=/root/script\n[Install]\nWantedBy=multi-user.target\n"
+        self.write("/etc/systemd/system/script.service", unit)
+        self.sh("systemctl enable script.service")
+        argv = [*nspawn(), "--boot", "-D", str(self.path), "--register=no", "--keep-unit", "--private-network"]
+        done = subprocess.run(["unshare", "-m", *argv], capture_output=True, text=True, check=False, timeout=timeout_s)
+        said = self.path / "root/said"
+        assert said.exists(), done.stdout[-2000:] + done.stderr[-2000:]
+        return said.read_text()
+
+
+def nspawn() -> list[str]:
+    """systemd-nspawn, where it is not installed unpacked beside the trees: its package would bring services."""
+    if shutil.which("systemd-nspawn"):
+        return ["systemd-nspawn"]
+    folder = CACHE / "systemd-container"
+    if not (folder / "usr/bin/systemd-nspawn").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "systemd-container"], cwd=folder, check=True, capture_output=True)
+        for each in folder.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(each), str(folder)], check=True)
+    libraries = ":".join(str(each) for each in folder.glob("usr/lib/*-linux-gnu"))
+    return ["env", f"LD_LIBRARY_PATH={libraries}", str(folder / "usr/bin/systemd-nspawn")]
