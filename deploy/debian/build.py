@@ -222,7 +222,7 @@ def _add_documents(package: Package, stage: Path, version: str, work: Path) -> N
 
 
 EXAMPLES = {
-    "fibrewatch-agent": ("agent.example.toml", "responder.example.toml"),
+    "fibrewatch-agent": ("agent.example.toml", "responder.example.toml", "radio-helper.example.toml"),
     "fibrewatch-collector": ("collector.example.toml", "sites.example.toml"),
 }
 
