@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from fibrewatch import __version__
 from fibrewatch.errors import ConfigError, StoreError
@@ -26,8 +26,6 @@ from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.ledger import books, inventories
 from fibrewatch_collector.own_metrics import OwnMetrics
-from fibrewatch_collector.remote_write.feed import Feed
-from fibrewatch_collector.remote_write.samples import Sampler
 from fibrewatch_collector.report import monthly
 from fibrewatch_collector.settling import Settling
 from fibrewatch_collector.sla import burn, wifi_keeper
@@ -35,6 +33,9 @@ from fibrewatch_collector.sla.binner import Work, judge_all
 from fibrewatch_collector.store import Committed, Filter, Store
 from fibrewatch_collector.store.sqlite import SqliteStore
 from fibrewatch_collector.web.server import Server
+
+if TYPE_CHECKING:
+    from fibrewatch_collector.remote_write.feed import Feed
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -103,9 +104,12 @@ class App:
         finally:
             await server.stop()
 
-    def _remote_write(self) -> Feed | None:
+    def _remote_write(self) -> "Feed | None":
         if (config := self._config.remote_write) is None:
             return None
+        from fibrewatch_collector.remote_write.feed import Feed
+        from fibrewatch_collector.remote_write.samples import Sampler
+
         sampler = Sampler(self.hub.exposition.plans)
         stats, clock = self.own.remote, self._clock
         return Feed(config, self._store, self._write, sampler=sampler, knows=self._knows, stats=stats, clock=clock)

@@ -1,5 +1,6 @@
 """The collector's own settings, `collector.toml`."""
 
+import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Literal
@@ -108,12 +109,18 @@ class RemoteWrite(Struct, frozen=True, kw_only=True):
         ca: Whose signature on the server's certificate is believed; None: the system's authorities.
     """
 
-    url: Annotated[str, Meta(pattern=r"\Ahttps?://[^\s/@]+(/[^\s@]*)?\Z")]
+    url: str
     max_age_s: Annotated[Duration, Meta(ge=60, le=366 * 86400)] = field(default=12 * 3600.0, name="max_age")
     headers: dict[HeaderName, HeaderValue] = {}
     token_file: Path | None = None
     ca: Path | None = None
     samples_per_request: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"https?://[^\s/@?]+(/[^\s@]*)?", self.url):
+            raise ValueError(
+                "url: write http:// or https://, host and path; a password goes into headers or token_file"
+            )
 
     @property
     def shown_url(self) -> str:

@@ -91,6 +91,24 @@ async def test_two_hours_without_the_line_leave_neither_hole_nor_duplicate(
         _check_history(prometheus, [*starts, starts[-1] + 60])
 
 
+async def test_prometheus_that_was_down_gets_all_that_is_within_its_window(
+    tmp_path: Path, broker: Mosquitto, collector: CollectorProcess
+) -> None:
+    prometheus = Prometheus(tmp_path / "prometheus", collector.http, out_of_order_window="1h")
+    write_to(collector, prometheus.write_url)
+    collector.start()
+    old, young = [minute_ago(n) for n in range(100, 90, -1)], [minute_ago(n) for n in range(20, 1, -1)]
+    await deliver(broker.port, BOX, map(run, young), "0" * 15 + "1")  # acknowledged: ingest doesn't wait
+    collector.wait(lambda: own(collector).get("retries", 0) > 0, "a try")
+    assert own(collector)["up"] == 0
+    with prometheus:
+        collector.wait(taken(collector, len(young)), "what waited")
+        await deliver(broker.port, BOX, map(run, [*old, young[-1] + 60]), "0" * 15 + "2")
+        collector.wait(taken(collector, len(young) + 1), "what is within the window")
+        collector.wait(lambda: own(collector).get("refused", 0) == len(old), "what is not")
+        _check_history(prometheus, [*young, young[-1] + 60])
+
+
 def _stored(prometheus: Prometheus) -> list[tuple[float, float]]:
     found = prometheus.samples(RTT, "3h")
     return found[0][1] if found else []

@@ -10,7 +10,7 @@ What becomes of a run:
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from fibrewatch.errors import StoreError, WireError
@@ -68,9 +68,12 @@ class Feed:
         knows: Callable[[AgentId], bool],
         stats: RemoteStats,
         clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`sleep` is what is waited with until a server is asked again."""
         self._config, self._store, self._write, self._clock = config, store, write, clock
         self._sampler, self._knows, self._stats = sampler, knows, stats
+        self._sleep = sleep
         self._news = asyncio.Event()
         self._after = self._marked = 0
         self._marked_at = float("-inf")
@@ -113,7 +116,7 @@ class Feed:
         mark = self._store.sent_through()
         oldest = recovery.row_before(self._store, self._clock() - self._config.max_age_s)
         self._after = self._marked = max(mark or 0, oldest)
-        if mark is not None:
+        if mark is not None and self._after > mark:
             self._stats.dropped["expired"] += self._after - mark
 
     def _read(self) -> _Page:
@@ -201,7 +204,7 @@ class Feed:
                 return runs, answer
             self._note_trouble(answer)
             wait = answer.after_s if answer.after_s is not None else delay * random.uniform(0.5, 1)  # noqa: S311
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
             delay = min(2 * delay, _BACKOFF_MAX_S)
             runs = self._young(runs)
         return [], Answer("later")
@@ -209,7 +212,8 @@ class Feed:
     def _young(self, runs: list[Sampled]) -> list[Sampled]:
         oldest = self._clock() - self._config.max_age_s
         young = [run for run in runs if run.ended_at >= oldest]
-        self._stats.dropped["expired"] += len(runs) - len(young)
+        if len(young) < len(runs):
+            self._stats.dropped["expired"] += len(runs) - len(young)
         self._stats.behind_seconds = max(self._clock() - self._oldest, 0.0)
         return young
 
