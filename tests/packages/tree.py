@@ -48,7 +48,8 @@ class Tree:
 
     def sh(self, command: str, *, ok: bool = True) -> str:
         """Within; what it printed, on both ways."""
-        argv = ["chroot", str(self.path), "sh", "-c", command]
+        within = 'mount -t proc proc "$0/proc" && exec chroot "$0" sh -c "$1"'
+        argv = ["unshare", "--mount", "sh", "-c", within, str(self.path), command]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
         done = subprocess.run(
             argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False, timeout=600
