@@ -124,8 +124,7 @@ class OwnMetrics:
             value = self.depth() if name == "queue_depth" else getattr(self.levels, name)
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
-        if self.remote.behind_seconds is not None:
-            yield from self._remote()
+        yield from self._remote()
 
     def _remote(self) -> Iterator[Metric]:
         for name, text in _REMOTE.items():

@@ -34,8 +34,10 @@ class Connection(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def connected(to: Endpoint) -> AsyncIterator[Connection]:
+async def connected(to: Endpoint, receive_bytes: int | None = None) -> AsyncIterator[Connection]:
     """A connection, closed at the end; the caller sets the deadline.
+
+    `receive_bytes` (SO_RCVBUF) keeps the kernel from growing the buffer: the other end is at most twice that ahead.
 
     Raises:
         ProbeError: As `sockets.opened`.
@@ -43,6 +45,8 @@ async def connected(to: Endpoint) -> AsyncIterator[Connection]:
     """
     with opened(to, socket.SOCK_STREAM) as (sock, address):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if receive_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         began = time.monotonic()
         await _connect(sock, address)
         connect_s = time.monotonic() - began

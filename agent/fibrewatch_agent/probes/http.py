@@ -10,7 +10,7 @@ from fibrewatch.results.http import Params, Result
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.net.connect import Connection, connected
-from fibrewatch_agent.net.streams import PlainStream, Stream
+from fibrewatch_agent.net.streams import CHUNK, PlainStream, Stream
 from fibrewatch_agent.net.tls_stream import CertificateRefusedError, TlsStream, context
 from fibrewatch_agent.services.http_exchange import DEFAULT_PORTS, Content, Url, get, redirected, refusal
 from fibrewatch_agent.services.http_message import Head, HttpError
@@ -18,8 +18,10 @@ from fibrewatch_agent.traffic.amounts import HANDSHAKE_BYTES, Amount, Way, tcp
 
 NEEDS_TARGET = True
 _REQUEST_BYTES, _HEAD_BYTES = 200, 1000
-_AHEAD_BYTES = 3 * 2**16
-"""The window that Linux opens to a server before anything was read is 2^16; it grows while a busy box reads."""
+_SMALL_BYTES = 2**16
+"""The window that Linux opens to a server before anything was read; who reads no more than that needs no larger one."""
+_GROWTH = 4
+"""How much a server may be ahead of what was read while the kernel grows the window, in bodies, on a busy box."""
 _MOST_REDIRECTS = 5
 _LINGER_S = 1.0  # for a body behind an answer that has none by its status
 _PHASES = (
@@ -86,7 +88,7 @@ async def _get(url: Url, box: Box, run: _Run) -> Head:
     run.content.clear()
     to = await findings.resolve(box, url.port)
     findings.step = f"connecting to {to}"
-    async with connected(to) as connection:
+    async with connected(to, _SMALL_BYTES if run.params.max_body <= _SMALL_BYTES else None) as connection:
         findings.note(connect=connection.connect_s, rtt=connection.rtt_s)
         if url.scheme == "http":
             return await _asked(PlainStream(connection.sock), url, run)
@@ -156,6 +158,7 @@ def traffic(params: Params, way: Way) -> Amount:
     """As large an answer as is read, and what a server may have sent meanwhile; redirects, when followed, five."""
     up, down = HANDSHAKE_BYTES if params.scheme == "https" else (0, 0)
     times = 6 if params.follow else 1
-    answer = _HEAD_BYTES + 2 * params.max_body + _AHEAD_BYTES
+    ahead = 2 * _SMALL_BYTES if params.max_body <= _SMALL_BYTES else _GROWTH * params.max_body
+    answer = _HEAD_BYTES + params.max_body + CHUNK + ahead
     request = _REQUEST_BYTES + len(params.path)
     return tcp(way, times * (up + request), times * (down + answer))._replace(basis="at most")

@@ -15,7 +15,7 @@ def test_rows_of_a_moment_are_found_however_it_is_rounded(tmp_path: Path, fracti
     moment = RECEIVED + 10 + fraction
     store.commit([delivery(*map(good, range(1, 6)))])
     store.commit([delivery(*map(good, range(6, 9)), at=moment)])
-    assert recovery._row_before(store, moment) == 5
-    assert recovery._row_before(store, moment + 1) == 8
-    assert recovery._row_before(store, RECEIVED) == 0
+    assert recovery.row_before(store, moment) == 5
+    assert recovery.row_before(store, moment + 1) == 8
+    assert recovery.row_before(store, RECEIVED) == 0
     store.close()

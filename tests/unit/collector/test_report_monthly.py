@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_written_is_counted(tmp_path: Path, store: Store
 def test_a_report_that_fails_leaves_no_part_of_itself(
     tmp_path: Path, store: Store, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "weasyprint.py").write_text("raise OSError('no pango')")
     settings = Reports(folder=tmp_path / "out", formats=("pdf",), languages=("en",))
     done = monthly.write_due(settings, store, inventory, NOW, never)
@@ -95,7 +95,7 @@ def test_a_report_that_fails_leaves_no_part_of_itself(
 def test_a_missing_library_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fibrewatch_collector.report.page.pdf import pdf
 
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "weasyprint.py").write_text("raise OSError('no pango')")
     with pytest.raises(PdfError, match=r"^the PDF was not made: WeasyPrint needs Pango .*: no pango$"):
         pdf("<p>")
