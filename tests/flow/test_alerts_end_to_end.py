@@ -25,7 +25,7 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.netns import Namespace, run
 from tests.unit.collector.runs import window
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 GRAFANA = Path(__file__).parents[2] / "grafana/provisioning/alerting/fibrewatch-alerts.yaml"
 
 FIFTY = 50

@@ -37,7 +37,7 @@ every = "1 h"
 params = {{ direction = "down" }}
 """
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 
 def agent(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.capacity_line import CapacityLine, capacity_line, long_line
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 ATTEMPTS = 4
 
 

@@ -74,7 +74,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
         each.end()
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_the_demo_measures_judges_and_ends_by_itself(start: Callable[..., Demo]) -> None:
     demo = start("--for", "30s")
     demo.wait_until_said(r"measuring; page http://127\.0\.0\.1:\d+/")

@@ -11,7 +11,7 @@ import pytest
 from tests.support.routed import FULL_FRAME, PAYLOAD, RoutedLine
 from tests.support.throughput_truth import CEILING, DURATION_S, OMIT_S, on_a_full_line
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 
 @pytest.fixture(scope="module")

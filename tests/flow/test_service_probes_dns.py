@@ -403,7 +403,7 @@ def resolver() -> Iterator[Resolver]:
     thread.sock.close()
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 async def test_a_busy_event_loop_does_not_lengthen_the_response_time(resolver: Resolver) -> None:
     async def hog() -> None:
         while True:

@@ -67,7 +67,7 @@ every = "10 min"
 params = {{ direction = "{direction}", duration = "2 s", idle = "200 ms" }}
 """
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 
 class SharedLine(RoutedLine):

@@ -7,7 +7,7 @@ import pytest
 from tests.support.routed import RoutedLine
 from tests.support.throughput_truth import CEILING, by_hand, on_a_full_line, probe, shaped
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 
 @pytest.fixture(scope="module")

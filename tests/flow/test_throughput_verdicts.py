@@ -23,7 +23,7 @@ from tests.support.iperf3 import Server
 
 GIGABIT = 125e6
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 
 def measure(port: int, sys_root: Path = Path("/sys"), **changes: Any) -> AnyMeasurement:

@@ -177,7 +177,7 @@ params = {{ duration = "1 s", interval = "50 ms" }}
 """
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_running_agent_moves_what_its_schedule_says(pair: Pair, tmp_path: Path) -> None:
     box = Box(tmp_path, free_port(), prefix=tuple(pair.box.exec()))
     box.write(SCHEDULE)

@@ -238,7 +238,7 @@ async def test_stopping_delivers_what_is_left_then_says_goodbye(tmp_path: Path, 
         assert (await retained(broker.port, wire.up_topic(AGENT, "status")))["state"] == "offline"
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 async def test_stopping_takes_five_seconds_at_most_when_nobody_acknowledges(tmp_path: Path, broker: Mosquitto) -> None:
     async with collecting(broker.port) as stub:
         stub.deaf = True
@@ -254,7 +254,7 @@ async def test_stopping_takes_five_seconds_at_most_when_nobody_acknowledges(tmp_
     await reopened.close()
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 async def test_stopping_without_a_broker_returns_at_once(tmp_path: Path) -> None:
     async with running(tmp_path, free_port(), timing=Timing(reconnect_first_s=30)) as agent:
         await agent.spool.append(measurement(1), dated=True)

@@ -9,7 +9,7 @@ from tests.support.netns import Namespace, run
 from tests.support.routed import FULL_FRAME, PAYLOAD
 from tests.support.two_ways import FAR, TwoWays, once
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 HELD_BACK_S = 0.02
 PINGS = {"window": "2 s", "interval": "20 ms", "timeout": "1 s", "transfers": False}
 _ONE_IN_FIVE = "ip protocol icmp numgen inc mod 5 0"
