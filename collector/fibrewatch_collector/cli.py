@@ -1,4 +1,4 @@
-"""The command line of the server: `fibrewatch-collector run|check-config|import|export`.
+"""The command line of the server: `fibrewatch-collector run|check-config|import|export|backup|restore`.
 
 Errors are one line on standard error and exit status 2.
 """
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from fibrewatch.command import FAILED, OK, Commands
 from fibrewatch.errors import StoreError
@@ -20,6 +20,9 @@ from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web.query import QueryError, instant
+
+if TYPE_CHECKING:
+    from fibrewatch_collector.backup.archive import Manifest
 
 PROGRAM = "fibrewatch-collector"
 
@@ -41,7 +44,22 @@ def _commands() -> Commands:
     commands.add("check-config", _check_config, "check the config file and the inventory that it names")
     _add_import_options(commands.add("import", _import, "store what was exported, each measurement once"))
     _add_export_options(commands.add("export", _export, "print stored measurements, one a line"))
+    _add_backup_options(commands.add("backup", _backup, "copy the collector's state into a file; it may run meanwhile"))
+    _add_restore_options(commands.add("restore", _restore, "put a backup's state in place; the collector must not run"))
     return commands
+
+
+def _add_backup_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="to make: a tar archive, mode 0600")
+    command.add_argument(
+        "--with-keys", action="store_true", help="the authority's key, other private keys and tokens too: keep it safe"
+    )
+
+
+def _add_restore_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="as backup writes it")
+    command.add_argument("--check", action="store_true", help="only look whether it could be restored")
+    command.add_argument("--force", action="store_true", help="put a state that is there aside, under another name")
 
 
 def _add_import_options(command: argparse.ArgumentParser) -> None:
@@ -123,6 +141,42 @@ def _export(arguments: argparse.Namespace) -> int:
         output.writelines(transfer.export_lines(store, begin, end))
         output.flush()
     return OK
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.backup import making
+    from fibrewatch_collector.backup.parts import parts
+
+    path, config = _config(arguments)
+    made = making.make(parts(path.absolute(), config), arguments.file.absolute(), with_keys=arguments.with_keys)
+    print(f"{arguments.file}: {_told(made)}", flush=True)
+    if made.left_out:
+        print(f"not in it, for want of --with-keys: {', '.join(made.left_out)}", flush=True)
+    return OK
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from fibrewatch_collector.backup import restoring
+
+    path = (arguments.config or DEFAULT_PATH).absolute()
+    if arguments.check:
+        print(f"{arguments.file}: ok: {_told(restoring.check(arguments.file, path))}", flush=True)
+        return OK
+    done = restoring.restore(arguments.file, path, force=arguments.force)
+    for each in done.files:
+        print(f"restored {each}")
+    for each in done.aside:
+        print(f"what was there before: {each}")
+    if done.manifest.left_out:
+        print(f"to be brought from elsewhere: {', '.join(done.manifest.left_out)}")
+    print(f"{arguments.file}: {_told(done.manifest)}", flush=True)
+    return OK
+
+
+def _told(manifest: "Manifest") -> str:
+    size = sum(each.bytes for each in manifest.files)
+    through = manifest.through.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{len(manifest.files)} files, {size} bytes: all that was acknowledged before {through}"
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 import re
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from fibrewatch.config import Duration, build, read_toml
+from fibrewatch.config import Duration, build, parse_toml, read_toml
 from fibrewatch.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/fibrewatch/collector.toml")
@@ -160,19 +160,31 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: The first thing that is wrong.
     """
-    written = read_toml(path)
-    config = build(written, Config, str(path))
-    if config.broker.tls is not None and "port" not in written["broker"]:
-        config = replace(config, broker=replace(config.broker, port=8883))
-    if config.http.port > 65535:
-        raise ConfigError(str(path), "http.address", f"{config.http.port} is not a port")
-    tls = config.broker.tls
-    if tls is not None and (tls.certificate is None) != (tls.key is None):
-        raise ConfigError(str(path), "broker.tls", "certificate and key go together")
-    config = _anchored(config, path.parent)
+    config = _read(read_toml(path), str(path), path.parent)
     if config.remote_write is not None:
         _check_files(config.remote_write, str(path))
     return config
+
+
+def read_config(text: bytes, name: str, folder: Path) -> Config:
+    """The same from a text that is to lie in a folder; whether the files that it names are there is not asked.
+
+    Raises:
+        ConfigError: The first thing that is wrong.
+    """
+    return _read(parse_toml(text, name), name, folder)
+
+
+def _read(written: dict[str, Any], file: str, folder: Path) -> Config:
+    config = build(written, Config, file)
+    if config.broker.tls is not None and "port" not in written["broker"]:
+        config = replace(config, broker=replace(config.broker, port=8883))
+    if config.http.port > 65535:
+        raise ConfigError(file, "http.address", f"{config.http.port} is not a port")
+    tls = config.broker.tls
+    if tls is not None and (tls.certificate is None) != (tls.key is None):
+        raise ConfigError(file, "broker.tls", "certificate and key go together")
+    return _anchored(config, folder)
 
 
 def _check_files(remote: RemoteWrite, file: str) -> None:

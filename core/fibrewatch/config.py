@@ -80,11 +80,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It can't be read or is not TOML; the parser's message names line and column.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return parse_toml(path.read_bytes(), str(path))
     except OSError as e:
         raise ConfigError(str(path), "", e.strerror or str(e)) from e
+
+
+def parse_toml(text: bytes, file: str) -> dict[str, Any]:
+    """The tables of a TOML file's text.
+
+    Raises:
+        ConfigError: It is not TOML.
+    """
+    try:
+        return tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise ConfigError(str(path), "", f"not TOML: {e}") from e
+        raise ConfigError(file, "", f"not TOML: {e}") from e
 
 
 def build(data: Any, kind: type[T], file: str, place: str = "") -> T:
