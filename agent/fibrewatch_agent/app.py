@@ -51,7 +51,11 @@ class App:
         state_dir = _state_dir(path, self._config)
         limits = self._config.spool
         self._spool = Spool.open(
-            state_dir / "spool.sqlite", max_bytes=limits.max_bytes, max_age_s=limits.max_age_s, boot=self._boot
+            state_dir / "spool.sqlite",
+            max_bytes=limits.max_bytes,
+            max_age_s=limits.max_age_s,
+            sync_s=limits.sync_s,
+            boot=self._boot,
         )
         self._watch = ClockWatch(self._config.clock, state_dir / "clock-good", self._boot)
         self._stopping, self._uplink_stop, self._status_changed = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -75,10 +75,15 @@ class BrokerConfig(Struct, frozen=True, kw_only=True):
 
 
 class SpoolConfig(Struct, frozen=True, kw_only=True):
-    """[spool]: how much may wait for the collector."""
+    """[spool]: how much may wait for the collector.
+
+    Attributes:
+        sync_s: How long results wait in memory for their acknowledgement before they are written to the card.
+    """
 
     max_bytes: Annotated[Size, Meta(ge=2**20)] = field(default=256 * 2**20, name="max_size")
     max_age_s: Annotated[Duration, Meta(ge=60)] = field(default=30 * 86400.0, name="max_age")
+    sync_s: Annotated[Duration, Meta(ge=0, le=3600)] = field(default=0.0, name="sync_every")
 
 
 class _Tables(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """What the spool holds, on disk and in memory: numbers, order, bounds. Blocks; one thread at a time calls it."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ class Backlog:
         self._streams = [self._current]
         self._waiting, self._drops = Waiting(), Drops()
         self._rows = self._dead = 0  # rows in the file; of them acknowledged
-        self._loaded = False
+        self._loaded = self._closing = False
         self._clock_good = False
 
     def attach(self) -> None:
@@ -102,12 +103,21 @@ class Backlog:
             row = self.inbox.popleft()
             self._clock_good = row.started_at is not None
             self._push(row)
-        if self.disk.due:
+        if self.disk.due and not self.due_in_s():
             self._try_to_write()
         while (excess := self._waiting.excess()) is not None:
             self._waiting.remove(excess)
             drop = _drop_of(self._current.id, "disk_full", excess.number, excess.started_at)
             self._drops.note([drop], written=False)
+
+    def due_in_s(self) -> float | None:
+        """How long what waits may stay in memory: 0 where it is to be written now, None where nothing waits."""
+        since = self._waiting.since
+        if since is None:
+            return None
+        if self._closing or self.disk.refusal or self._waiting.many or not self._drops.written:
+            return 0.0
+        return max(0.0, since + self._bounds.sync_s - time.monotonic())
 
     def _push(self, row: Row) -> None:
         self._current.last += 1
@@ -338,6 +348,7 @@ class Backlog:
 
     def close(self) -> None:
         """Writes what it can, closes the file."""
+        self._closing = True
         self.disk.ask_now()
         self.flush()
         if self._waiting:

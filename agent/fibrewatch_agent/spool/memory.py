@@ -1,6 +1,7 @@
 """What the spool keeps in memory: rows while the disk refuses, and what was dropped and not yet told."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -15,18 +16,24 @@ MEMORY_BYTES = 4 * 2**20
 class Waiting:
     """Rows of the current stream that are not on disk, in order; they are the end of it.
 
+    Attributes:
+        since: When the first of those came that wait now, by the monotonic clock; None while none does.
+
     The bound does not count what tells of drops: it would push out what it then has to tell of, and so on.
     """
 
     def __init__(self) -> None:
         self.rows: deque[Row] = deque()
         self._plain = self._bytes = 0
+        self.since: float | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def push(self, row: Row) -> None:
         """Adds one at the end."""
+        if self.since is None:
+            self.since = time.monotonic()
         self.rows.append(row)
         self._count(row, 1)
 
@@ -62,7 +69,14 @@ class Waiting:
             return None
         return next(row for row in self.rows if row.kind is not Kind.EVENT)
 
+    @property
+    def many(self) -> bool:
+        """Half of what the memory is for."""
+        return self._plain > MEMORY_ROWS // 2 or self._bytes > MEMORY_BYTES // 2
+
     def _count(self, row: Row, sign: int) -> None:
+        if not self.rows:
+            self.since = None
         if row.kind is not Kind.EVENT:
             self._plain += sign
             self._bytes += sign * len(row.raw)

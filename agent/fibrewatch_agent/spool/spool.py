@@ -38,7 +38,7 @@ class Spool:
         self.notify: Callable[[], None] = lambda: None
         self._backlog, self._lock = backlog, lock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._state = backlog.state()
+        self._state, self._due_in_s = backlog.state(), backlog.due_in_s()
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -49,6 +49,7 @@ class Spool:
         *,
         max_bytes: int,
         max_age_s: float,
+        sync_s: float = 0.0,
         boot: str,
         clock: Callable[[], float] = time.time,
         boottime: Callable[[], float] = boottime,
@@ -57,13 +58,15 @@ class Spool:
 
         Args:
             max_bytes: All files of the spool together, 1 MiB at least.
+            sync_s: How long a measurement may wait in memory for its acknowledgement; 0: on the disk at once.
 
         Raises:
             StoreError: Another process holds it, a newer version wrote it, or the folder can't be written.
         """
         lock = _lock(path)
         stream = secrets.token_hex(8)
-        backlog = Backlog(path, Bounds(max_bytes, max_age_s), stream=stream, boot=boot, clock=clock, boottime=boottime)
+        bounds = Bounds(max_bytes, max_age_s, sync_s)
+        backlog = Backlog(path, bounds, stream=stream, boot=boot, clock=clock, boottime=boottime)
         try:
             backlog.attach()
         except BaseException:
@@ -72,7 +75,7 @@ class Spool:
         return cls(stream, backlog, lock)
 
     async def append(self, measurement: AnyMeasurement, *, dated: bool) -> int:
-        """Numbers a measurement and keeps it: on disk when it returns, or in memory while the disk refuses.
+        """Numbers a measurement and keeps it: on disk when it returns, or in memory while the disk refuses or `sync_s`.
 
         Args:
             dated: started_at can be trusted; if not, it waits for `redate` or `release_undated`.
@@ -151,11 +154,17 @@ class Spool:
         try:
             return work(*args)
         finally:
-            self._state = self._backlog.state()
+            self._state, self._due_in_s = self._backlog.state(), self._backlog.due_in_s()
 
     def _look_again_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._state.state == "full" and self._retry is None and not self._closed:
-            self._retry = loop.call_later(RETRY_S, self._try_again)
+        wait_s = RETRY_S if self._state.state == "full" else self._due_in_s
+        if wait_s is None or self._closed:
+            return
+        if self._retry is not None:
+            if self._retry.when() <= loop.time() + wait_s:
+                return
+            self._retry.cancel()
+        self._retry = loop.call_later(wait_s, self._try_again)
 
     def _try_again(self) -> None:
         self._retry = None

@@ -9,10 +9,15 @@ from fibrewatch_agent.spool.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may be held: bytes on the disk, all files together; seconds since a measurement's start."""
+    """How much may be held: bytes on the disk, all files together; seconds since a measurement's start.
+
+    Attributes:
+        sync_s: How long rows may wait in memory for their acknowledgement before they are written; 0: not at all.
+    """
 
     max_bytes: int
     max_age_s: float
+    sync_s: float = 0.0
 
     @property
     def rows_bytes(self) -> int:
