@@ -85,6 +85,7 @@ def _add_responder_options(responder: argparse.ArgumentParser) -> None:
     responder.epilog = "With --config FILE the file says everything: the other options are then refused."
     responder.add_argument("--check", action="store_true", help="check the file and end")
     responder.add_argument("--new-token", metavar="T/S/AGENT", help="make a box's token, print it, keep its hash")
+    responder.add_argument("--revoke-token", metavar="T/S/AGENT", help="take a box's token back, at once")
     responder.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1")
     responder.add_argument("--ports", default="5201-5204", metavar="FIRST-LAST", help="default 5201-5204")
     reflector = responder.add_argument_group("STAMP reflector (RFC 8762)")
@@ -198,7 +199,7 @@ def _responder(arguments: argparse.Namespace) -> int:
 
     if arguments.config is not None:
         return _responder_by_file(arguments)
-    if arguments.check or arguments.new_token:
+    if arguments.check or arguments.new_token or arguments.revoke_token:
         raise ConfigError("", "--config", "missing: the responder's file")
     first, last = _ports(arguments.ports)
     config = ResponderConfig(
@@ -222,6 +223,8 @@ def _responder_by_file(arguments: argparse.Namespace) -> int:
             raise ConfigError("", f"--{name.replace('_', '-')}", f"not beside --config: {arguments.config} says it")
     if arguments.new_token:
         print(service.new_token(arguments.config, arguments.new_token), flush=True)
+    elif arguments.revoke_token:
+        print(service.revoke_token(arguments.config, arguments.revoke_token), flush=True)
     elif arguments.check:
         print(service.check(arguments.config), flush=True)
     else:

@@ -63,7 +63,7 @@ def _add_restore_options(command: argparse.ArgumentParser) -> None:
 
 
 def _add_import_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE", help="as export writes it")
+    command.add_argument("file", type=Path, metavar="FILE", help="as export writes it; - is standard input")
 
 
 def _add_export_options(command: argparse.ArgumentParser) -> None:
@@ -117,7 +117,7 @@ def _import(arguments: argparse.Namespace) -> int:
     _, config = _config(arguments)
     inventory = load_inventory(config.sites)
     now = time.time()
-    with arguments.file.open("rb") as file, _store(config) as store:
+    with _input(arguments.file) as file, _store(config) as store:
         done = transfer.import_lines(store, file, str(arguments.file), now, config.store.retention_s)
         bins = recovery.rejudge(store, inventory, now, now)
     print(
@@ -189,6 +189,10 @@ def _store(config: Config) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _input(path: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if path == Path("-") else path.open("rb")
 
 
 def _output(path: Path | None) -> AbstractContextManager[BinaryIO]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import Authority as OtherAuthority
-from tests.support.enrolled import Operator, Stranger, copied, serial_lines, until
+from tests.support.enrolled import AGENT, Operator, Stranger, copied, run, serial_lines, until
 
 PING = '[targets.near]\naddress = "127.0.0.1"\nrole = "operator"\n[tests.near]\nprobe = "tcp"\nevery = "500 ms"\n'
 MINE = "fibrewatch/v1/paris/cargo/box-04"
@@ -159,7 +159,10 @@ def test_a_revoked_box_is_out_within_a_minute_and_the_others_notice_nothing(oper
     bystander = Stranger(operator.broker.port, honest.ca, operator.joined("box-02").own)
     assert bystander.connect()
     began = time.monotonic()
+    tokens = with_responder(operator, tmp_path)
     told = operator.ok("revoke", "paris/cargo/box-03", "--why", "stolen")
+    assert f"{tokens}: paris/cargo/box-03: its token is void" in told
+    assert [line.split()[0] for line in tokens.read_text().splitlines()] == ["paris/cargo/box-04"]
     until(lambda: "no connection to" in thief.log, f"the thief's end: {told} {thief.log}")
     assert not Stranger(operator.broker.port, thief.ca, stolen).connect()
     assert time.monotonic() - began < 60, "the promise is a minute"
@@ -171,6 +174,18 @@ def test_a_revoked_box_is_out_within_a_minute_and_the_others_notice_nothing(oper
     assert agent.poll() is None, "a box that is shut out goes on trying"
     assert honest.log.count("no connection to") == 0
     bystander.close()
+
+
+def with_responder(operator: Operator, folder: Path) -> Path:
+    """A responder with tokens for two boxes, which the authority tells; its file of tokens."""
+    file, tokens = folder / "responder.toml", folder / "tokens"
+    file.write_text(f'[control]\ncapacity = "1 Gbit/s"\ntokens = "{tokens}"\n')
+    responder = [*AGENT, "responder", "--config", str(file)]
+    for box in ("box-03", "box-04"):
+        assert run([*responder, "--new-token", f"paris/cargo/{box}"]).returncode == 0
+    settings = operator.authority / "authority.toml"
+    settings.write_text(f"responders = {json.dumps([[*responder, '--revoke-token']])}\n{settings.read_text()}")
+    return tokens
 
 
 def test_a_box_that_is_enrolled_again_is_let_in(operator: Operator) -> None:

@@ -117,6 +117,23 @@ def issue(path: Path, name: str) -> str:
     return token
 
 
+def withdraw(path: Path, name: str) -> bool:
+    """Takes a box's token off the file, which is read anew at the next question; False where it had none.
+
+    Raises:
+        ConfigError: The file can't be read or written.
+    """
+    try:
+        text = path.read_text("utf-8")
+        had = name in read_tokens(text, str(path))
+        if had:
+            kept = [line for line in text.splitlines() if line.split(maxsplit=1)[:1] != [name]]
+            _replace(path, "\n".join([*kept, ""]))
+    except OSError as e:
+        raise ConfigError(str(path), "", e.strerror or str(e)) from e
+    return had
+
+
 def _replace(path: Path, text: str) -> None:
     """Whole or not at all; owner and mode of the file that was there stay."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from fibrewatch.errors import ConfigError
 from fibrewatch.sdnotify import Notifier
 from fibrewatch_agent.responder.config import OpenConfig, ReflectorSection, ResponderFile, load_responder
-from fibrewatch_agent.responder.identity import Tokens, issue
+from fibrewatch_agent.responder.identity import Tokens, issue, withdraw
 from fibrewatch_agent.responder.reflector import ReflectorConfig, checked
 from fibrewatch_agent.responder.server import ResponderConfig, serve
 
@@ -87,7 +87,21 @@ def new_token(path: Path, box: str) -> str:
     Raises:
         ConfigError: The file names no tokens, or as `identity.issue`.
     """
+    return issue(_tokens(path), box)
+
+
+def revoke_token(path: Path, box: str) -> str:
+    """Takes a box's token back, at once; what was done.
+
+    Raises:
+        ConfigError: The file names no tokens, or as `identity.withdraw`.
+    """
+    tokens = _tokens(path)
+    return f"{tokens}: {box}: its token is void" if withdraw(tokens, box) else f"{tokens}: {box} had no token"
+
+
+def _tokens(path: Path) -> Path:
     file = load_responder(path)
     if file.control is None or file.control.tokens is None:
         raise ConfigError(str(path), "control.tokens", "missing: where the tokens' hashes are kept")
-    return issue(file.control.tokens, box)
+    return file.control.tokens

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fibrewatch.command import one_line
 from fibrewatch.errors import ToolError
 from fibrewatch.files import Content, write_together
 from fibrewatch.wire import AgentId
@@ -25,7 +26,7 @@ def revoke(authority: Authority, settings: Settings, agent: AgentId, reason: str
 
     Raises:
         IdentityError: The box never had a certificate.
-        ToolError: The broker would not read its list; the collector hears the box no more all the same.
+        ToolError: The broker would not read its list, or a responder could not be told; what was said before is done.
     """
     count = authority.revoke(agent, reason)
     yield f"{agent}: {count} certificates revoked, {authority.folder / REVOKED} is new; the collector hears it no more"
@@ -35,6 +36,19 @@ def revoke(authority: Authority, settings: Settings, agent: AgentId, reason: str
     for _ in range(_KICKS):
         problem = asyncio.run(_kick(authority, settings, agent))
     yield f"its connection is closed{f' (not: {problem})' if problem else ''}"
+    yield from _told(settings, agent)
+
+
+def _told(settings: Settings, agent: AgentId) -> Iterator[str]:
+    """All responders are told, also when one can't be: that one is what the error is of."""
+    failed: list[str] = []
+    for number, command in enumerate(settings.responders):
+        try:
+            yield _run((*command, str(agent)), f"responders[{number}]") or f"{' '.join(command)}: done"
+        except ToolError as e:
+            failed.append(str(e))
+    if failed:
+        raise ToolError("; ".join(failed))
 
 
 def reload(command: tuple[str, ...]) -> None:
@@ -43,14 +57,19 @@ def reload(command: tuple[str, ...]) -> None:
     Raises:
         ToolError: It failed.
     """
+    _run(command, "reload")
+
+
+def _run(command: tuple[str, ...], place: str) -> str:
+    """What it printed, as one line."""
     try:
-        done = subprocess.run(command, check=False, capture_output=True, timeout=_RELOAD_S)
+        done = subprocess.run(command, check=False, capture_output=True, timeout=_RELOAD_S, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as e:
-        raise ToolError(f"authority.toml: reload: {e}") from e
+        raise ToolError(f"authority.toml: {place}: {e}") from e
     if done.returncode:
-        raise ToolError(
-            f"authority.toml: reload: status {done.returncode}: {done.stderr.decode(errors='replace')[:200]}"
-        )
+        said = one_line(done.stderr.decode(errors="replace"))[:200]
+        raise ToolError(f"authority.toml: {place}: status {done.returncode}: {said}")
+    return one_line(done.stdout.decode(errors="replace"))[:200]
 
 
 async def _kick(authority: Authority, settings: Settings, agent: AgentId) -> str | None:

@@ -45,6 +45,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         token_lasts_s: A join token that nobody uses.
         reload: A command that has the broker read its list of revoked certificates again; none where systemd
             watches the file.
+        responders: Commands that take a box's token back at a responder, and bring it the list of revoked
+            certificates; the box's name is appended to each.
     """
 
     broker: Endpoint
@@ -52,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     box_lasts_s: Annotated[Duration, Meta(ge=30, le=3650 * _DAY)] = field(default=365 * _DAY, name="box_lasts")
     token_lasts_s: Annotated[Duration, Meta(ge=60, le=365 * _DAY)] = field(default=14 * _DAY, name="token_lasts")
     reload: tuple[str, ...] = ()
+    responders: tuple[Annotated[tuple[str, ...], Meta(min_length=1)], ...] = ()
 
 
 def load_settings(folder: Path) -> Settings:

@@ -87,6 +87,17 @@ def test_token_is_kept_hashed_and_replaced_by_the_next_one(tmp_path: Path) -> No
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_token_is_taken_back_at_once_and_others_stay(tmp_path: Path) -> None:
+    file, path = tmp_path / "responder.toml", tmp_path / "tokens"
+    file.write_text(f'[control]\ncapacity = "1 Gbit/s"\ntokens = "{path}"\n')
+    token, other = issue(path, ONE), issue(path, TWO)
+    tokens = Tokens(path)
+    assert service.revoke_token(file, ONE) == f"{path}: {ONE}: its token is void"
+    tokens.refresh()
+    assert (tokens.box(token), tokens.box(other)) == (None, TWO)
+    assert service.revoke_token(file, ONE) == f"{path}: {ONE} had no token"
+
+
 @pytest.mark.parametrize("token", ["", "x", "x" * 201, digest("token"), "tokén", "\x00", "\udcff"])
 def test_what_is_no_token_is_nobodys(tmp_path: Path, token: str) -> None:
     path = tmp_path / "tokens"
