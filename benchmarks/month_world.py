@@ -21,6 +21,7 @@ from benchmarks.support import ROOT
 from fibrewatch_agent.box import Box, Window
 from fibrewatch_agent.config import AgentConfig, Plan, load_config
 from fibrewatch_agent.line import budget
+from fibrewatch_agent.line.accounts import planned
 from fibrewatch_agent.line.budget import Account, Planned
 from fibrewatch_agent.line.tenants import Look
 from fibrewatch_agent.responder.desk import Desk, Ending, Entry, Limits
@@ -29,7 +30,7 @@ from fibrewatch_agent.slots.messages import LONGEST_WAIT_S, Wish
 from fibrewatch_agent.traffic import amounts
 from fibrewatch_agent.traffic.amounts import Way
 from fibrewatch_agent.transfer import steady
-from fibrewatch_agent.transfer.heavy import Heavy, Hold, planned
+from fibrewatch_agent.transfer.heavy import Heavy, Hold
 from fibrewatch_agent.transfer.steady import Point, Rule
 from fibrewatch_agent.transfer.surroundings import direction_of
 from fibrewatch_agent.transfer.turn import Turn

@@ -26,6 +26,7 @@ from tests.support.mosquitto import free_port
 from tests.support.slots import Responder, wish
 
 PROBLEM = {"error": "full", "detail": "the queue is full", "retry_after": 3}
+DEEP = b'{"more": ' * 5000
 QUEUED = {"id": "slot", "place": 3, "expected_in": 900, "retry_after": 1, "kept": 15}
 
 
@@ -45,6 +46,9 @@ async def fails(*urls: str, patience_s: float = 5.0, **more: Any) -> ProbeError:
     ("answer", "error", "detail"),
     [
         (says(http(201, b"\x00\xff not json")), "parse", "malformed"),
+        (says(http(201, b'{"id": "\xff\xfe"}')), "parse", "can't decode"),
+        (says(http(201, DEEP)), "parse", "recursion"),
+        (says(http(429, DEEP)), "busy", "status 429"),
         (says(http(201, [1, 2])), "parse", "Expected `object`"),
         (says(http(201, GRANTED | {"port": 0})), "parse", "$.port"),
         (says(http(201, GRANTED | {"port": "5300"})), "parse", "$.port"),

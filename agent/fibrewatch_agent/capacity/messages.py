@@ -110,7 +110,7 @@ def unseal(key: bytes, datagram: bytes) -> Message | None:
         return None
     try:
         message: Message = msgspec.json.decode(body, type=Message)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return message
 

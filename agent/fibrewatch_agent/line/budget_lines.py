@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from fibrewatch_agent.config import AgentConfig
 from fibrewatch_agent.line import budget
+from fibrewatch_agent.line.accounts import planned
 from fibrewatch_agent.line.budget import Account
-from fibrewatch_agent.transfer.heavy import planned
 
 _MONTH_S = 30 * 86400.0
 

@@ -79,13 +79,20 @@ def _tell(what: Sample | Complaint) -> None:
 
 
 def _samples(order: Order) -> Iterator[Sample]:
+    """Ends when the router started anew, or has this interface no more: it may have another number now."""
     with _session(order.router) as session:
         index = _index(session, order.router.wan)
         wide = _value(session.get_many([f"{_HC_IN}.{index}"]), f"{_HC_IN}.{index}") is not None
-        mtu = _mtu(order.interface)
+        mtu, uptime = _mtu(order.interface), None
         while True:
             began = time.monotonic()
-            yield _sample(session, index, order.interface, mtu, wide=wide)
+            found = _sample(session, index, order.interface, mtu, wide=wide)
+            if found is None and uptime is None:
+                raise LookupError(f"the router has no counters of an interface {index}")
+            if found is None or (uptime is not None and found.uptime < uptime):
+                return
+            uptime = found.uptime
+            yield found
             time.sleep(max(0.0, began + order.every_s - time.monotonic()))
 
 
@@ -119,7 +126,8 @@ def _index(session: SnmpSession, wan: str | int) -> int:
     raise LookupError(f"the router has no interface {wan!r}; it has {', '.join(known[:20]) or 'none'}")
 
 
-def _sample(session: SnmpSession, index: int, interface: str, mtu: int, *, wide: bool) -> Sample:
+def _sample(session: SnmpSession, index: int, interface: str, mtu: int, *, wide: bool) -> Sample | None:
+    """None where the router has no such counters."""
     columns = (_HC_IN, _HC_OUT, _HIGH_SPEED, _DISCONTINUITY) if wide else (_IN, _OUT, _SPEED)
     began = time.monotonic()
     values = session.get_many([_UPTIME, *(f"{column}.{index}" for column in columns)])
@@ -128,7 +136,7 @@ def _sample(session: SnmpSession, index: int, interface: str, mtu: int, *, wide:
     uptime = _value(values, _UPTIME)
     received, sent, speed = (_value(values, f"{column}.{index}") for column in columns[:3])
     if uptime is None or received is None or sent is None:
-        raise LookupError(f"the router has no counters of an interface {index}")
+        return None
     return Sample(
         at=(began + ended) / 2,
         uptime=uptime,

@@ -31,7 +31,7 @@ def load(folder: Path | None) -> LineState:
         return msgspec.json.decode(path.read_bytes(), type=LineState)
     except FileNotFoundError:
         return LineState()
-    except (OSError, msgspec.MsgspecError) as e:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         log.error("what was known of the lines is lost file=%s error=%s", path, e)  # noqa: TRY400
         return LineState()
 

@@ -26,6 +26,8 @@ DRAINED_S = 0.3
 _ETHERNET, _HEADERS = 14, 66
 """Bytes of a frame's header; of all headers of a TCP segment with time stamps."""
 _SHORTEST_S = 1.0
+_STALE_S = 5.0
+"""What a router's first count may be old."""
 
 
 class Own(Struct, frozen=True, array_like=True):
@@ -120,8 +122,11 @@ def edges(samples: Sequence[Sample]) -> list[Edge]:
     """Every moment at which the counters moved; the first sample is none, since its age is not known."""
     found: list[Edge] = []
     received = sent = life = 0
+    still = samples[0].at if samples else 0.0
     for before, now in pairwise(samples):
-        moved = _moved(before, now)
+        moved = _moved(before, now, now.at - still + _STALE_S)
+        if moved != (0, 0):
+            still = now.at
         if moved is None:
             life += 1
             continue
@@ -131,14 +136,22 @@ def edges(samples: Sequence[Sample]) -> list[Edge]:
     return found
 
 
-def _moved(before: Sample, now: Sample) -> tuple[int, int] | None:
-    """Octets received and sent between two samples; None when the counters began anew."""
+def _moved(before: Sample, now: Sample, within_s: float) -> tuple[int, int] | None:
+    """Octets received and sent between two samples; None when the counters began anew.
+
+    Counters of 32 bits wrap. One that went back by more than the interface could have carried to its wrap and beyond
+    was set to zero instead.
+
+    Args:
+        within_s: In which time they may have moved.
+    """
     if now.uptime < before.uptime or now.discontinuity != before.discontinuity or now.bits != before.bits:
         return None
     deltas = (now.received - before.received, now.sent - before.sent)
-    if now.bits == 32:
-        return deltas[0] % 2**32, deltas[1] % 2**32
-    return deltas if min(deltas) >= 0 else None
+    if min(deltas) >= 0 or now.bits == 64:
+        return deltas if min(deltas) >= 0 else None
+    wrapped = deltas[0] % 2**32, deltas[1] % 2**32
+    return wrapped if now.speed is None or max(wrapped) <= now.speed * within_s else None
 
 
 def others(first: Edge, last: Edge, direction: Direction) -> Others | None:

@@ -172,14 +172,14 @@ class Desk:
     def _decoded(self, content: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise ProbeError("parse", f"{self.url.authority}: {e}") from e
 
     def _refused(self, head: Head, content: bytes) -> NoReturn:
         """Raises what an answer that says no stands for."""
         try:
             told = msgspec.json.decode(content, type=Problem)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             told = Problem(error="", detail=f"status {head.status}")
         error, detail = _ERRORS.get(head.status, "protocol"), f"{self.url.authority}: {told.detail}"
         raise RefusedError(error, detail, told.retry_after if error == "busy" else None, site=told.reason == "site")

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 _Aside = Callable[[], AbstractAsyncContextManager[None]]
 
 _AGAIN_S = 1.0
+_LEAST_S = 0.5
+"""Between two questions, whatever a responder says."""
 _HELD_S = 5.0
 """A question that was held for so long was taken: something between has cut it off."""
 _LOST = 3
@@ -95,7 +97,7 @@ async def _granted(desk: Desk, wish: Wish, patience_s: float, aside: _Aside) -> 
                 about = f"{answer.place} in the queue, about {answer.expected_in:.0f} s"
                 detail = f"{desk.url.authority}: {about}"
                 raise RefusedError("busy", detail, None, site=answer.reason == "site")
-            await asyncio.sleep(answer.retry_after)
+            await asyncio.sleep(max(_LEAST_S, answer.retry_after))
         granted, since = await desk.started(answer), time.monotonic()
     if time.monotonic() - since >= granted.claim_within:
         await desk.release(granted.id)

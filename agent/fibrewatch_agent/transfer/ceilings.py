@@ -35,7 +35,7 @@ def load(folder: Path | None) -> dict[str, Ceiling]:
         return {}
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Ceiling])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
 
 

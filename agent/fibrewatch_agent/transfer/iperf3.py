@@ -26,6 +26,7 @@ _MEANINGS: Sequence[tuple[str, Error]] = (
     ("server is busy", "busy"),
     ("connection refused", "refused"),
     ("no such device", "no_interface"),
+    ("operation not permitted", "permission"),
     ("bind-to-device", "no_interface"),
     ("cannot assign requested address", "no_interface"),
     ("unreachable", "unreachable"),
@@ -33,12 +34,15 @@ _MEANINGS: Sequence[tuple[str, Error]] = (
     ("to server: invalid argument", "unreachable"),  # a blackhole route
     ("host is down", "unreachable"),
     ("network is down", "unreachable"),
+    ("required key not available", "unreachable"),  # a WireGuard tunnel without its other end
+    ("destination address required", "unreachable"),
     ("timed out", "timeout"),
     ("operation now in progress", "timeout"),  # what --connect-timeout ends with
     ("idle timeout", "timeout"),
     ("test authorization failed", "denied"),
+    ("larger than server limit", "denied"),  # -s --server-bitrate-limit
+    ("maximum permitted limit", "denied"),  # its longest test
     ("permission denied", "permission"),
-    ("operation not permitted", "permission"),
     ("connection reset", "reset"),
     ("broken pipe", "reset"),
     ("closed unexpectedly", "reset"),
@@ -46,6 +50,8 @@ _MEANINGS: Sequence[tuple[str, Error]] = (
     ("unknown control message", "protocol"),
     ("unable to receive", "protocol"),
     ("unable to send", "protocol"),
+    ("unable to read from", "reset"),
+    ("unable to write to", "reset"),
 )
 """A part of the message, in lower case, and the error it stands for; the first that fits counts, so causes go first."""
 
@@ -153,7 +159,7 @@ def parse(output: bytes) -> Report:
     """
     try:
         return msgspec.json.decode(output, type=Report)
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:  # the server's part is the server's word
         raise ProbeError("parse", f"{TOOL}: {e}") from e
 
 

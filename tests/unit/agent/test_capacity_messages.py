@@ -1,5 +1,9 @@
 """What both ends of a capacity test say: sealed, or not heard."""
 
+import hmac
+
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +21,7 @@ HELLO = Hello(
     lower_s=0.03,
     upper_s=0.09,
 )
+DEEP = pytest.param(b'{"type": "Hello", "more": ' * 5000, id="deep")
 END = End(sent=7, met=3, top=1e6, cpu=None, stopped="duration")
 
 
@@ -43,3 +48,10 @@ def test_garbage_and_changed_bytes_say_nothing(garbage: bytes, at: int, flip: in
     assert unseal(KEY, bytes(sealed)) is None
     assert unseal(KEY, garbage) is None
     assert unseal(KEY, b"FWcS" + garbage) is None
+
+
+@pytest.mark.parametrize("body", [b'{"type": "\xff"}', DEEP, b"7"])
+def test_garbage_by_who_has_the_key_says_nothing(body: bytes) -> None:
+    sealed = seal(KEY, HELLO)
+    mark, seal_bytes = sealed[:4], len(sealed) - len(msgspec.json.encode(HELLO)) - 4
+    assert unseal(KEY, mark + hmac.digest(KEY, body, "sha256")[:seal_bytes] + body) is None

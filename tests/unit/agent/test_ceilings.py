@@ -9,6 +9,7 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.results.calibration import Result
 from fibrewatch_agent import cli
 from fibrewatch_agent.config import load_config
+from fibrewatch_agent.line import state
 from fibrewatch_agent.line.config import LineConfig
 from fibrewatch_agent.transfer import ceilings
 from fibrewatch_agent.transfer.ceilings import Ceiling, due, keep, load, never_proved
@@ -60,10 +61,21 @@ def test_each_interface_has_its_own_and_the_newest_counts(tmp_path: Path) -> Non
     }
 
 
-def test_a_damaged_file_is_as_none(tmp_path: Path) -> None:
-    (tmp_path / ceilings.FILE).write_text('{"eth0": {"at": 1')
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b'{"eth0": {"at": 1', id="cut"),
+        pytest.param(b'{"eth0": {"reference": "\xff"}}', id="no text"),
+        pytest.param(b'{"eth0": ' * 5000, id="deep"),
+        pytest.param(bytes(99), id="zeros"),
+    ],
+)
+def test_a_damaged_file_is_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ceilings.FILE).write_bytes(content)
+    (tmp_path / state.FILE).write_bytes(content)
     assert load(tmp_path) == {}
     assert load(None) == {}
+    assert state.load(tmp_path) == state.LineState()
 
 
 @pytest.mark.parametrize(("age_s", "expected"), [(None, True), (86400.0, False), (31 * 86400.0, True), (-60.0, True)])

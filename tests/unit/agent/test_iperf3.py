@@ -58,6 +58,14 @@ def test_recorded_success_has_no_failure(name: str) -> None:
         ("unable to connect to server: Operation not permitted", "permission"),
         ("unable to connect to server: Cannot assign requested address", "no_interface"),
         ("Unable to bind-to-device (check perror, maybe permissions?)", "no_interface"),
+        ("Unable to bind-to-device (check perror, maybe permissions?): No such device", "no_interface"),
+        ("Unable to bind-to-device (check perror, maybe permissions?): Operation not permitted", "permission"),
+        ("unable to connect to server: Required key not available", "unreachable"),
+        ("unable to write to stream socket: Network is down", "unreachable"),
+        ("unable to write to stream socket: Success", "reset"),
+        ("unable to read from stream socket: Bad file descriptor", "reset"),
+        ("total required bandwidth is larger than server limit", "denied"),
+        ("client's requested duration exceeds the server's maximum permitted limit", "denied"),
         ("unable to write to stream socket: Connection reset by peer", "reset"),
         ("unable to write to stream socket: Broken pipe", "reset"),
         ("unable to write to stream socket: Connection timed out", "timeout"),
@@ -88,6 +96,8 @@ def test_message_means_an_error_of_the_fixed_list(message: str, error: str) -> N
         b'{"end": {}} trailing',
         b'{"end": {"sum_received": {"bytes": 1e999}}}',
         b'{"end": {"sum_received": {"bytes": 1e300}}}',
+        b'{"server_output_json": {"start": {"version": "\xff\xfe"}}}',
+        pytest.param(b'{"server_output_json": ' + b'{"more": ' * 5000, id="deep"),
     ],
 )
 def test_output_that_is_no_report_fails_as_parse(output: bytes) -> None:

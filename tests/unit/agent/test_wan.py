@@ -58,6 +58,14 @@ def test_counters_that_wrap_go_on() -> None:
     assert seen.rate == (1500 + 1000) / 2
 
 
+@pytest.mark.parametrize(("before", "reset"), [(2**31, True), (2**32 - 10**9, True), (2**32 - 7 * 10**7, False)])
+def test_narrow_counters_that_were_set_to_zero_have_not_wrapped(before: int, reset: bool) -> None:
+    """At 100 Mbit/s an interface carries 75 MB in the six seconds that the count before may be old, and no more."""
+    counts = [before - 1000, before, 12_000, 13_000]
+    found = edges([sample(float(i), count, bits=32, speed=12.5e6) for i, count in enumerate(counts)])
+    assert (others(found[0], found[-1], "down") is None) is reset
+
+
 @pytest.mark.parametrize(
     "after",
     [
