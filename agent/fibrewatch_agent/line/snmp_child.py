@@ -51,20 +51,23 @@ _IF_X = "1.3.6.1.2.1.31.1.1.1"  # ifXTable
 _IF_NAME, _IF_ALIAS = f"{_IF_X}.1", f"{_IF_X}.18"
 _HC_IN, _HC_OUT, _HIGH_SPEED, _DISCONTINUITY = f"{_IF_X}.6", f"{_IF_X}.10", f"{_IF_X}.15", f"{_IF_X}.19"
 _IN, _OUT, _SPEED = "1.3.6.1.2.1.2.2.1.10", "1.3.6.1.2.1.2.2.1.16", "1.3.6.1.2.1.2.2.1.5"
+_OPER_STATUS, _UP = "1.3.6.1.2.1.2.2.1.8", 1
 _SIOCGIFMTU = 0x8921  # linux/sockios.h
 _TIMEOUT_S, _REST_S = 2.0, 1.0
 
 
 def main() -> None:
-    """Until killed; a wrong password, or an interface that isn't there, ends it."""
-    order = msgspec.json.decode(os.environ[VARIABLE], type=Order)
+    """Until killed; a wrong password, or an interface that never was there, ends it."""
+    order, heard = msgspec.json.decode(os.environ[VARIABLE], type=Order), False
     while True:
         try:
             for sample in _samples(order):
                 _tell(sample)
+                heard = True
         except (SnmpAuthError, LookupError, ValueError) as e:
             _tell(Complaint(error="denied" if isinstance(e, SnmpAuthError) else "protocol", detail=str(e)))
-            return
+            if not heard:
+                return
         except (TimeoutError, BlockingIOError):
             where = f"{order.router.address}:{order.router.port}"
             _tell(Complaint(error="timeout", detail=f"SNMP: no answer from {where} in {_TIMEOUT_S:g} s"))
@@ -109,7 +112,9 @@ def _session(router: RouterConfig) -> SnmpSession:
 
 
 def _index(session: SnmpSession, wan: str | int) -> int:
-    """The ifIndex; it changes when a router starts anew, so a name is looked up each time.
+    """The ifIndex; it changes when a router starts anew, or its session does, so a name is looked up each time.
+
+    Of several with one name, of which some are gone (net-snmp keeps them for five minutes), the newest that is up.
 
     Raises:
         LookupError: It has no such interface; says which it has.
@@ -118,12 +123,18 @@ def _index(session: SnmpSession, wan: str | int) -> int:
         return wan
     known: list[str] = []
     for column in (_IF_NAME, _IF_DESCR, _IF_ALIAS):
+        found: list[int] = []
         for oid, value in session.getbulk(column):
             name = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-            if name == wan:
-                return int(oid.rsplit(".", 1)[1])
             known += [name] if column == _IF_NAME else []
+            found += [int(oid.rsplit(".", 1)[1])] if name == wan else []
+        if found:
+            return max(found, key=lambda index: (_up(session, index), index))
     raise LookupError(f"the router has no interface {wan!r}; it has {', '.join(known[:20]) or 'none'}")
+
+
+def _up(session: SnmpSession, index: int) -> bool:
+    return _value(session.get_many([f"{_OPER_STATUS}.{index}"]), f"{_OPER_STATUS}.{index}") == _UP
 
 
 def _sample(session: SnmpSession, index: int, interface: str, mtu: int, *, wide: bool) -> Sample | None:
