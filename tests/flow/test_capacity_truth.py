@@ -34,14 +34,23 @@ def _measured(at: CapacityLine, direction: str, wanted: float, rel: float) -> di
     raise AssertionError(f"the line was not full in {ATTEMPTS} tests")
 
 
-@pytest.mark.parametrize("direction", ["down", "up"])
-@pytest.mark.parametrize(("mbit", "rel"), [(20, 0.02), (200, 0.01)])
+@pytest.mark.parametrize(
+    ("direction", "mbit", "rel"),
+    [
+        ("down", 20, 0.02),
+        ("up", 100, 0.01),
+        pytest.param("up", 20, 0.02, marks=pytest.mark.soak),
+        pytest.param("down", 200, 0.01, marks=pytest.mark.soak),
+        pytest.param("up", 200, 0.01, marks=pytest.mark.soak),
+    ],
+)
 def test_capacity_is_the_shapers(at: CapacityLine, direction: str, mbit: int, rel: float) -> None:
     result = _measured(at, direction, at.shape(mbit), rel)
     assert result["delay_range"] <= 0.25
     assert result["duplicates"] == 0
 
 
+@pytest.mark.soak
 def test_random_loss_does_not_lower_it(at: CapacityLine) -> None:
     wanted = at.shape(200)
     at.lose(0.01)

@@ -15,19 +15,26 @@ from fibrewatch.results import PROBES
 from fibrewatch.results.throughput import Result
 from tests.support.routed import FULL_FRAME, PAYLOAD, ByteCounter, RoutedLine
 
-CEILING = 200e6 / 8 * PAYLOAD / FULL_FRAME
-"""Bytes of TCP payload per second that 200 Mbit/s of frames carry: 0.9564 of the rate."""
+MBIT = 200
 FULL, ATTEMPTS = 0.994, 5
 DURATION_S, OMIT_S = 4, 2
 EDGE_S = 0.05
 """Left out of the counter's window at both ends: what started when is known to some milliseconds only."""
 
 
+def ceiling(mbit: float) -> float:
+    """Bytes of TCP payload per second that so many Mbit/s of frames carry: 0.9564 of the rate."""
+    return mbit * 1e6 / 8 * PAYLOAD / FULL_FRAME
+
+
+CEILING = ceiling(MBIT)
+
+
 @contextmanager
 def shaped() -> Iterator[RoutedLine]:
     """A line of 200 Mbit/s each way with a responder at its far end."""
     with RoutedLine() as line:
-        line.shape("200mbit")
+        line.shape(f"{MBIT}mbit")
         line.count_single_frames()
         command = [sys.executable, "-m", "fibrewatch_agent", "responder", "--bind", line.far4, "--reflector-port", "0"]
         responder = line.far.popen(command, stderr=subprocess.PIPE)
@@ -43,7 +50,11 @@ def shaped() -> Iterator[RoutedLine]:
 
 
 def on_a_full_line(
-    line: RoutedLine, direction: str, run: Callable[[RoutedLine, str], tuple[float, float]]
+    line: RoutedLine,
+    direction: str,
+    run: Callable[[RoutedLine, str], tuple[float, float]],
+    full: float = CEILING,
+    duration_s: float = DURATION_S,
 ) -> tuple[float, float]:
     """What a transfer says of itself, and what the receiver's interface counted meanwhile as TCP payload.
 
@@ -54,18 +65,18 @@ def on_a_full_line(
         with ByteCounter(line.box if direction == "down" else line.far) as counter:
             goodput, started = run(line, direction)
         begin = started + OMIT_S
-        counted = counter.rate(begin + EDGE_S, begin + DURATION_S - EDGE_S) * PAYLOAD / FULL_FRAME
-        if counted >= FULL * CEILING:
+        counted = counter.rate(begin + EDGE_S, begin + duration_s - EDGE_S) * PAYLOAD / FULL_FRAME
+        if counted >= FULL * full:
             return goodput, counted
         print(f"the line was not full: {counted * 8 / 1e6:.2f} Mbit/s")
     raise AssertionError(f"the line was not full in {ATTEMPTS} transfers")
 
 
-def probe(line: RoutedLine, direction: str) -> tuple[float, float]:
+def probe(line: RoutedLine, direction: str, duration_s: int = DURATION_S) -> tuple[float, float]:
     """Goodput, and when it began by the boot clock."""
     params = [
         f"direction={direction}",
-        f"duration={DURATION_S} s",
+        f"duration={duration_s} s",
         f"omit={OMIT_S} s",
         "early_stop=false",
         "latency=off",
@@ -82,10 +93,10 @@ def probe(line: RoutedLine, direction: str) -> tuple[float, float]:
     return measurement.result.goodput, measurement.boottime_s
 
 
-def by_hand(line: RoutedLine, direction: str) -> tuple[float, float]:
+def by_hand(line: RoutedLine, direction: str, duration_s: int = DURATION_S) -> tuple[float, float]:
     """The same transfer by the command line of iperf3."""
     way = ["-R"] if direction == "down" else []
-    command = ["iperf3", "-c", line.far4, "-t", str(DURATION_S), "-O", str(OMIT_S), "-P", "4", "-J", *way]
+    command = ["iperf3", "-c", line.far4, "-t", str(duration_s), "-O", str(OMIT_S), "-P", "4", "-J", *way]
     started = time.clock_gettime(time.CLOCK_BOOTTIME)
     received = json.loads(line.box.run(*command))["end"]["sum_received"]
     return received["bytes"] / received["seconds"], started
