@@ -8,6 +8,7 @@ import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -19,7 +20,6 @@ from fibrewatch_agent import memory, own_certificate
 from fibrewatch_agent.clock import ClockWatch, boot_id
 from fibrewatch_agent.conditions import Observer, between
 from fibrewatch_agent.config import AgentConfig, load_config
-from fibrewatch_agent.identity.renewal import Renewal
 from fibrewatch_agent.line.keeper import LineKeeper
 from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.net.interfaces import inventory
@@ -28,6 +28,9 @@ from fibrewatch_agent.scheduler import Scheduler
 from fibrewatch_agent.spool import Spool
 from fibrewatch_agent.transfer.heavy import Heavy
 from fibrewatch_agent.uplink import run_uplink
+
+if TYPE_CHECKING:
+    from fibrewatch_agent.identity.renewal import Renewal
 
 log = logging.getLogger(__name__)
 
@@ -160,9 +163,12 @@ class App:
                 return
             self._uplink_stop = asyncio.Event()
 
-    def _renewal(self) -> Renewal | None:
-        tls = self._config.broker.tls
-        return Renewal(self._config.agent, tls) if tls is not None else None
+    def _renewal(self) -> "Renewal | None":
+        if (tls := self._config.broker.tls) is None:
+            return None
+        from fibrewatch_agent.identity.renewal import Renewal
+
+        return Renewal(self._config.agent, tls)
 
     async def _store(self, measurement: AnyMeasurement, *, dated: bool) -> None:
         """What began before the clock was good, and ends after it, is dated here."""

@@ -9,18 +9,21 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fibrewatch import wire
 from fibrewatch.errors import WireError
 from fibrewatch_agent import memory
 from fibrewatch_agent.config import BrokerConfig, TlsConfig
 from fibrewatch_agent.courier import Courier
-from fibrewatch_agent.identity.renewal import Renewal
 from fibrewatch_agent.spool import Spool
 from fibrewatch_agent.window import Pace
 
 with memory.without("urllib.request"):  # 2 MiB that paho wants for proxies of WebSockets alone
     import aiomqtt
+
+if TYPE_CHECKING:
+    from fibrewatch_agent.identity.renewal import Renewal
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ async def run_uplink(  # noqa: PLR0917
     status_changed: asyncio.Event,
     stopping: asyncio.Event,
     *,
-    renewal: Renewal | None = None,
+    renewal: "Renewal | None" = None,
     timing: Timing | None = None,
     rng: random.Random | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -146,7 +149,7 @@ class Link:
         broker: BrokerConfig,
         reporter: Reporter,
         courier: Courier,
-        renewal: Renewal | None,
+        renewal: "Renewal | None",
         *,
         stopping: asyncio.Event,
         timing: Timing,

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fibrewatch import __version__
 from fibrewatch.errors import FibrewatchError
@@ -15,8 +15,19 @@ OK, FAILED, UNUSABLE = 0, 1, 2
 Command = Callable[[argparse.Namespace], int]
 
 
+class _Help(argparse.HelpFormatter):
+    """As wide as the terminal, which argparse asks `shutil` for: with its archives that stays 0.5 MiB in a box."""
+
+    def __init__(self, prog: str) -> None:
+        width = os.get_terminal_size().columns if sys.stdout.isatty() else 80
+        super().__init__(prog, width=(width or 80) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage above it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, **options)
 
     def error(self, message: str) -> NoReturn:
         """Ends the process."""

@@ -22,6 +22,7 @@ HEAVY = {
     "scapy",
     "shutil",
     "statistics",
+    "typing_extensions",
     "unittest",
     "urllib.request",
 }
@@ -48,6 +49,7 @@ def test_resident_agent_with_every_probe_loads_nothing_heavy() -> None:
         "from fibrewatch_agent.config import runnable\n"
         "from fibrewatch_agent.probes import probe_function\n"
         "[probe_function(name) for name in runnable()]\n"
+        "fibrewatch_agent.cli._commands().parser.parse_args(['run'])\n"
         "print(json.dumps(sorted(sys.modules)))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
