@@ -75,11 +75,14 @@ def _provisioning(folder: Path, dashboards: Mapping[str, Any]) -> Iterator[str]:
 def _dollars(content: Any) -> Iterator[str]:
     """Grafana replaces $NAME in each value: what is not meant so must be written $$.
 
-    Not in a rule's annotations and queries, which it takes as they are (rules_types.go: `Annotations.Raw`).
+    Not in a rule's queries, which it takes as they are, and in its annotations only in braces (rules_types.go:
+    `ValueWithBracedVars`; older versions took those as they are too).
     """
     if isinstance(content, dict):
         for name, each in content.items():
-            if name not in ("annotations", "model"):
+            if name == "annotations":
+                yield from (f"${{ in {text!r} would be replaced" for text in each.values() if "${" in text)
+            elif name != "model":
                 yield from _dollars(each)
     elif isinstance(content, list):
         for each in content:
@@ -125,6 +128,8 @@ def _rule(rule: shapes.AlertRule, sources: set[str], panels: Mapping[str, set[in
     for each in rule.data:
         if each.datasource_uid not in {*sources, "__expr__"}:
             yield f"no data source {each.datasource_uid}"
+        if each.datasource_uid != "__expr__" and (each.time_range is None or each.time_range.begin <= each.time_range.end):
+            yield f"query {each.ref_id} has no time range that begins before it ends"
         if each.model.get("refId") != each.ref_id:
             yield f"query {each.ref_id} calls itself {each.model.get('refId')}"
     if rule.dashboard_uid is not None and rule.dashboard_uid not in panels:

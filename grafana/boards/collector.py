@@ -2,10 +2,12 @@
 
 from fibrewatch_collector import metrics_page
 from grafana.board import Board, Row
-from grafana.panels import ALARM, PLAIN, PRESENT, Query, Steps, heat, number, plot
+from grafana.panels import ALARM, BAD, GOOD, GREY, PLAIN, PRESENT, Query, Steps, by_state, heat, number, plot
 
 UID = "fibrewatch-collector"
 OWN = "fibrewatch_collector"
+REMOTE = {"off": (-1, GREY), "refused": (0, BAD), "taken": (1, GOOD)}
+NOTHING = 'label_replace(vector(0), "reason", "nothing", "", "")'
 
 
 def board() -> Board:
@@ -17,6 +19,7 @@ def board() -> Board:
         rows=(
             Row(title="", panels=_numbers()),
             Row(title="Ingest", panels=[_ingest(), _refused(), _queue(), _commits(), _commit_heat(), _scrape()]),
+            Row(title="Remote write", panels=[*_remote()]),
             Row(title="All counters", panels=[_counters()]),
         ),
     )
@@ -53,10 +56,9 @@ def _ingest() -> object:
 
 
 def _refused() -> object:
-    nothing = 'label_replace(vector(0), "reason", "nothing", "", "")'
     queries = [
         Query(
-            f"sum by (reason) (rate({OWN}_{name}_total[$__rate_interval])) or on () {nothing}",
+            f"sum by (reason) (rate({OWN}_{name}_total[$__rate_interval])) or on () {NOTHING}",
             f"{name} {{{{reason}}}}",
         )
         for name in ("refused", "bad_payloads")
@@ -89,6 +91,21 @@ def _commit_heat() -> object:
 def _scrape() -> object:
     query = Query(f"max(scrape_duration_seconds * on (job, instance) group_left () {OWN}_info)", "scrape")
     return plot("Scrape", "How long Prometheus took to fetch the page.", "s", query)
+
+
+def _remote() -> list[object]:
+    """Where it is not switched on: off, and 0."""
+    up = Query(f"min({OWN}_remote_write_up) or on () vector(-1)")
+    behind = Query(f"max({OWN}_remote_write_behind_seconds) or on () vector(0)", "behind")
+    taken = Query(f"sum(rate({OWN}_remote_write_measurements_total[$__rate_interval]))", "taken")
+    dropped = f"sum by (reason) (rate({OWN}_remote_write_dropped_total[$__rate_interval])) or on () {NOTHING}"
+    late = "How long the oldest measurement that waits has been in the store; the alert is at ten minutes."
+    left = "Measurements a second: those that the server took, and by reason those that it will never have."
+    return [
+        number("Remote write", "What became of the last request.", "none", up, states=REMOTE, steps=by_state(REMOTE)),
+        plot("Behind", late, "s", behind, steps=((None, GREY), (600, BAD)), width=8),
+        plot("Taken and left out", left, "cps", taken, Query(dropped, "{{reason}}")),
+    ]
 
 
 def _counters() -> object:

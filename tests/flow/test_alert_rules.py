@@ -25,6 +25,8 @@ HEALTHY = {
     f"up{{{COLLECTOR}}}": f"1{LONG}",
     f"fibrewatch_collector_broker_up{{{COLLECTOR}}}": f"1{LONG}",
     f"fibrewatch_collector_store_up{{{COLLECTOR}}}": f"1{LONG}",
+    f"fibrewatch_collector_remote_write_up{{{COLLECTOR}}}": f"1{LONG}",
+    f"fibrewatch_collector_remote_write_behind_seconds{{{COLLECTOR}}}": f"0{LONG}",
     f'fibrewatch_site_info{{{CARGO},name="Le Cargo",city="Paris",companies="30"}}': f"1{LONG}",
     f'fibrewatch_site_info{{{OTHER},name="Other",city="Paris",companies="3"}}': f"1{LONG}",
     f'fibrewatch_uplink_info{{{FIBRE},name="Le Cargo",kind="fibre",operator="Réseau L",companies="30"}}': f"1{LONG}",
@@ -44,9 +46,9 @@ HEALTHY = {
     f"fibrewatch_agent_spool_full{{{BOX}}}": f"0{LONG}",
     f"fibrewatch_agent_last_result_timestamp_seconds{{{BOX}}}": f"1790856000{LONG}",
     f"fibrewatch_agent_certificate_until_timestamp_seconds{{{BOX}}}": f"2592000{LONG}",
-    'fibrewatch_target_down{target="responder"}': f"0{LONG}",
-    'fibrewatch_target_down_since_timestamp_seconds{target="responder"}': f"1790856000{LONG}",
-    'fibrewatch_target_missed_sites{target="responder"}': f"48{LONG}",
+    f'fibrewatch_target_down{{{COLLECTOR},target="responder"}}': f"0{LONG}",
+    f'fibrewatch_target_down_since_timestamp_seconds{{{COLLECTOR},target="responder"}}': f"1790856000{LONG}",
+    f'fibrewatch_target_missed_sites{{{COLLECTOR},target="responder"}}': f"48{LONG}",
     f'fibrewatch_tls_certificate_left_seconds{{{BOX},target="portal",test="tls",interface=""}}': f"2592000{LONG}",
     f'fibrewatch_floor_wifi_good_ratio{{{CARGO},floor="2"}}': f"0.97{LONG}",
     f'fibrewatch_uplink_objective_asked_ratio{{{FIBRE},objective="wifi",kind="coverage"}}': f"0.95{LONG}",
@@ -125,13 +127,27 @@ FAULTS = [
         {named("fibrewatch_target_down"): AT_ONE},
         "1m10s",
         "1m30s",
-        ("The target responder does not answer", "48 sites do not hear responder since 2026-10-01"),
+        ("The target responder does not answer (seen by the collector c)", "48 sites do not hear responder since 2026-10-01"),
     ),
     Fault(
         "BrokerDown", {named("fibrewatch_collector_broker_up"): f"1x12 0{LONG}"}, "1m20s", "1m50s", ("has no broker",)
     ),
     Fault("CollectorDown", {named("up"): f"1x12 0{LONG}"}, "1m20s", "1m50s", ("collector c does not answer",)),
     Fault("StoreDown", {named("fibrewatch_collector_store_up"): f"1x12 0{LONG}"}, "1m50s", "2m20s", ("can't store",)),
+    Fault(
+        "RemoteWriteBehind",
+        {named("fibrewatch_collector_remote_write_behind_seconds"): f"0x12 700x100 1500{LONG}"},
+        "15m",
+        "17m10s",
+        ("from the collector c into Prometheus", "Remote write is 25m 0s behind"),
+    ),
+    Fault(
+        "RemoteWriteBehind",
+        {named("fibrewatch_collector_remote_write_up"): f"1x12 0{LONG}"},
+        "15m",
+        "17m10s",
+        ("or refused for ten minutes",),
+    ),
     Fault(
         "AgentDark",
         {named("fibrewatch_agent_dark"): AT_ONE},
@@ -212,6 +228,41 @@ def test_alert_fires_in_its_time_and_says_what_it_must(fault: Fault, tmp_path: P
     assert alert.annotations["runbook_url"].startswith("docs/runbooks/")
 
 
+NAME = """L'Été "Nº 1" \\ {{ $x }} $HOME ${Y} <b>%s</b> .*[東京]"""
+"""Quotes, a backslash, and what templates, shells, HTML, printf and regular expressions take for their own."""
+
+
+def test_a_name_may_be_anything_that_people_write(tmp_path: Path) -> None:
+    escaped = NAME.replace("\\", "\\\\").replace('"', '\\"')
+    renamed = {series.replace("Le Cargo", escaped): values for series, values in HEALTHY.items()}
+    down = {named("fibrewatch_site_down", CARGO): AT_ONE, named("fibrewatch_uplink_down"): AT_ONE}
+    asked = {"FibrewatchSiteDown": ["1m10s"], "FibrewatchUplinkDown": ["1m10s"]}
+    said = complaints(RULES, [Case("name", renamed | down, asked)], tmp_path)
+    found = {alert.labels["alertname"]: alert for alert in fired(said)}
+    assert found["FibrewatchSiteDown"].labels["name"] == NAME
+    assert found["FibrewatchSiteDown"].annotations["summary"] == f"{NAME} is down (paris/cargo)"
+    assert found["FibrewatchUplinkDown"].annotations["summary"].startswith(f"{NAME}: the fibre uplink")
+    assert all("error expanding" not in text for alert in found.values() for text in alert.annotations.values())
+
+
+def test_targets_of_one_name_under_two_collectors_are_two_targets(tmp_path: Path) -> None:
+    other = {
+        series.replace('instance="c"', 'instance="d"'): values
+        for series, values in HEALTHY.items()
+        if "fibrewatch_target" in series
+    }
+    down = {named("fibrewatch_target_down"): AT_ONE}
+    case = Case("two", other | HEALTHY | down, {"FibrewatchResponderDown": ["2m"]})
+    (alert,) = fired(complaints(RULES, [case], tmp_path))
+    assert alert.labels["instance"] == "c"
+
+
+def test_links_take_their_variables_from_labels(tmp_path: Path) -> None:
+    risky = {named("fibrewatch_uplink_objective_at_risk", "readiness"): AT_ONE}
+    (alert,) = fired(complaints(RULES, [Case("pair", HEALTHY | risky, {"FibrewatchTelepresencePair": ["2m"]})], tmp_path))
+    assert alert.annotations["dashboard_url"].endswith("/d/fibrewatch-mesh?var-from=paris/cargo&var-to=us%2Fsf")
+
+
 def test_each_fault_fires_its_own_alert_alone(tmp_path: Path) -> None:
     """One dead responder, broker or collector makes one page, and so does everything else."""
     quick = [fault for fault in FAULTS if fault.interval == "5s"]
@@ -241,6 +292,17 @@ LOOK_ALIKES = {
     }
     | {named("up"): "1x24 0x4 1x2000"},
     "a broker that is restarted": {named("fibrewatch_collector_broker_up"): f"1x24 0x4 1{LONG}"},
+    "a server of remote write that is away for some minutes": {
+        named("fibrewatch_collector_remote_write_up"): f"1x12 0x100 1{LONG}",
+        named("fibrewatch_collector_remote_write_behind_seconds"): f"0x12 5+5x100 0{LONG}",
+    },
+    "remote write that catches up with half a day": {
+        named("fibrewatch_collector_remote_write_behind_seconds"): f"43200-200x216 0{LONG}"
+    },
+    "remote write that is not switched on": {
+        named("fibrewatch_collector_remote_write_up"): "_x2000",
+        named("fibrewatch_collector_remote_write_behind_seconds"): "_x2000",
+    },
     "a spool that drains": {named("fibrewatch_agent_spool_depth"): "5000-2x2000"},
     "a spool that fills while the line is cut, and drains": {
         named("fibrewatch_agent_spool_depth"): "3+4x120 483-10x48 3x2000"

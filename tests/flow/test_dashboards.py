@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import scenario_fleet
-from tests.support.dashboards import every_question, rule_questions, variables
+from tests.support.dashboards import UNSEEN, every_question, rule_questions, variables
 from tests.support.watched import History, Watched, watched
 
 SIMULATED, AGENTS = 6, 2
-UNSEEN = {"fibrewatch-wifi-coverage", *(f"fibrewatch-loss-at-risk-{burn}" for burn in ("fast", "slow", "drift"))}
-"""Rules of what nobody promises in the example, or no box of it measures."""
 SPAN_S, STEP_S = 6 * 3600.0, 60.0
 
 

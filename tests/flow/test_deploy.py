@@ -88,6 +88,21 @@ def test_grafana_has_the_environment_that_its_files_name() -> None:
     assert named <= set(SERVICES["grafana"]["environment"])
 
 
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("mosquitto", "/mosquitto/data"),
+        ("prometheus", "/prometheus"),
+        ("alertmanager", "/alertmanager"),
+        ("grafana", "/var/lib/grafana"),
+        ("collector", "/var/lib/fibrewatch"),
+    ],
+)
+def test_volume_lies_where_the_image_has_a_folder_of_its_own_user(name: str, path: str) -> None:
+    """A new volume takes its owner from there; anywhere else it is root's, and the service can't write."""
+    assert f"{name}:{path}" in SERVICES[name]["volumes"]
+
+
 def test_image_of_the_collector_runs_an_installed_command_and_has_what_reports_need() -> None:
     lines = (DEPLOY / "Containerfile").read_text("utf-8")
     assert all(PINNED.search(each.split("-slim")[0]) for each in re.findall(r"FROM (\S+)", lines))
@@ -119,11 +134,13 @@ def test_the_containers_broker_differs_by_where_the_collector_comes_from() -> No
     """What binds a box to its tree is tested where the broker's configuration is."""
     own, compose = ((DEPLOY / f"mosquitto/{name}.conf").read_text("utf-8") for name in ("fibrewatch", "compose"))
     settings = [[line for line in text.splitlines() if line and line[0] != "#"] for text in (own, compose)]
-    assert [line.replace("8884 127.0.0.1", "8884") for line in settings[0]] == settings[1]
+    changed = {"listener 8884 127.0.0.1": "listener 8884"}
+    changed["persistence_location /var/lib/mosquitto/"] = "persistence_location /mosquitto/data/"
+    assert [changed.get(line, line) for line in settings[0]] == settings[1]
     mounted = {each.split(":")[1] for each in SERVICES["mosquitto"]["volumes"]}
     named = re.findall(r"^(?:acl|ca|cert|crl|key)_?file (\S+)", compose, re.MULTILINE)
     assert set(named) <= mounted
-    assert "/var/lib/mosquitto" in mounted and "persistence_location /var/lib/mosquitto/" in compose
+    assert "/mosquitto/data" in mounted
 
 
 def test_prometheus_takes_its_configuration() -> None:

@@ -13,6 +13,12 @@ from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.operator.rules import GRAFANA_FILE, rendered
 from grafana.check import panels_of
 
+UNSEEN = {
+    "fibrewatch-wifi-coverage",
+    "fibrewatch-remote-write-behind",
+    *(f"fibrewatch-loss-at-risk-{burn}" for burn in ("fast", "slow", "drift")),
+}
+"""Rules of what nobody promises or switches on in the example, or no box of it measures: they have no answer."""
 FOLDER = Path(__file__).parents[2] / "grafana/dashboards"
 _LABEL_VALUES = re.compile(r"label_values\((.+), *(\w+)\)")
 

@@ -26,7 +26,7 @@ class Prometheus:
         self._config.write_text(
             f"global: {{scrape_interval: {scrape}, evaluation_interval: {scrape}}}\n"
             "rule_files: [rules.yaml]\nscrape_configs:\n"
-            f"- job_name: collector\n  static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]\n"
+            f"- job_name: fibrewatch\n  static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]\n"
             + (
                 f"storage: {{tsdb: {{out_of_order_time_window: {out_of_order_window}}}}}\n"
                 if out_of_order_window

@@ -1,5 +1,6 @@
 """Rules against made-up series, by Prometheus' own promtool."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -64,4 +65,4 @@ def fired(said: str) -> list[Fired]:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    return {name: value.replace('\\"', '"') for name, value in re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', text)}
+    return {name: json.loads(f'"{value}"') for name, value in re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', text)}

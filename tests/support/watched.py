@@ -76,7 +76,7 @@ def watched(
             scenario_fleet.simulate(broker.port, simulated, agents)
             scenario_fleet.fill(collector, broker.port)
             _, page = collector.get("/metrics", Accept=OPENMETRICS)
-            instance = f'job="collector",instance="127.0.0.1:{collector.http}"'
+            instance = f'job="fibrewatch",instance="127.0.0.1:{collector.http}"'
             for each in histories:
                 now = time.time() - 5
                 backfill(

@@ -16,13 +16,17 @@ FLEET, SITE_PAGE, WIFI, SLA, HEALTH, COLLECTOR, MESH = (
 """Uids of dashboards."""
 DAY_S = 86400
 CERTIFICATE_S = 14 * DAY_S
+REMOTE_BEHIND_S = 600
 SPOOL = 500
 """Measurements: some 80 minutes of six windows a minute, and of what else a box does."""
 _SINCE = Value(name="since", metric="fibrewatch_site_state_since_timestamp_seconds", keys=SITE, format="time")
 _CAUSE = Value(name="cause", metric="fibrewatch_site_cause_code", keys=SITE, format="cause")
 _HOUSED = Value(name="companies", metric="fibrewatch_site_companies", keys=SITE)
 _HANGING = Value(name="companies", metric="fibrewatch_uplink_companies", keys=UPLINK)
+_TARGET = ("job", "instance", "target")
+"""A target's name is one only within a collector: each territory may call its own "responder"."""
 _NONE = "none: the lines work, they are only not seen"
+_AT_SITE, _AT_BOX = ({name: f"{{{name}}}" for name in names} for names in (SITE, BOX))
 _BUDGET = "fibrewatch_uplink_objective_budget_ratio"
 
 
@@ -53,7 +57,7 @@ def _sites() -> Iterator[Alert]:
         companies="{companies}",
         values=(_SINCE, _CAUSE),
         dashboard=SITE_PAGE,
-        variables=SITE,
+        variables=_AT_SITE,
     )
     yield Alert(
         id="uplink-down",
@@ -70,7 +74,7 @@ def _sites() -> Iterator[Alert]:
             _CAUSE,
         ),
         dashboard=SITE_PAGE,
-        variables=SITE,
+        variables=_AT_SITE,
     )
     yield Alert(
         id="site-degraded",
@@ -84,7 +88,7 @@ def _sites() -> Iterator[Alert]:
         companies="{companies}",
         values=(_SINCE, _CAUSE),
         dashboard=SITE_PAGE,
-        variables=SITE,
+        variables=_AT_SITE,
     )
     asked = promql.held("fibrewatch_uplink_objective_asked_ratio", SITE, '{kind="coverage"}')
     floors = promql.held("fibrewatch_floor_wifi_good_ratio", (*SITE, "floor"))
@@ -103,7 +107,7 @@ def _sites() -> Iterator[Alert]:
             Value(name="coverage", metric="fibrewatch_floor_wifi_good_ratio", keys=(*SITE, "floor"), format="percent"),
         ),
         dashboard=WIFI,
-        variables=SITE,
+        variables=_AT_SITE,
         group="slow",
         no_data="OK",
     )
@@ -113,11 +117,11 @@ def _servers() -> Iterator[Alert]:
     """One alert each: the sites behind them are not accused."""
     yield Alert(
         id="responder-down",
-        expr=promql.held("fibrewatch_target_down", ("target",)),
+        expr=promql.held("fibrewatch_target_down", _TARGET),
         above=0.5,
         hold_s=20,
         severity="page",
-        summary="The target {target} does not answer",
+        summary="The target {target} does not answer (seen by the collector {instance})",
         text="[missed] sites do not hear {target} since [since], while they hear others: it is the target, not a line.",
         fault="whoever runs {target}",
         companies=_NONE,
@@ -125,10 +129,10 @@ def _servers() -> Iterator[Alert]:
             Value(
                 name="since",
                 metric="fibrewatch_target_down_since_timestamp_seconds",
-                keys=("target",),
+                keys=_TARGET,
                 format="time",
             ),
-            Value(name="missed", metric="fibrewatch_target_missed_sites", keys=("target",)),
+            Value(name="missed", metric="fibrewatch_target_missed_sites", keys=_TARGET),
         ),
         dashboard=FLEET,
         no_data="OK",
@@ -157,6 +161,7 @@ def _servers() -> Iterator[Alert]:
         companies=_NONE,
         dashboard=COLLECTOR,
         no_data="Alerting",
+        on_error="Alerting",  # Prometheus itself: all others keep their state, this one tells
     )
     yield Alert(
         id="store-down",
@@ -169,6 +174,29 @@ def _servers() -> Iterator[Alert]:
         fault="the collector's disk or database: ours",
         companies=_NONE,
         dashboard=COLLECTOR,
+    )
+    yield _remote_write()
+
+
+def _remote_write() -> Alert:
+    """Late, or refused each time for ten minutes; there is nothing to tell where it is not switched on."""
+    name, by = "fibrewatch_collector_remote_write", "max by (job, instance)"
+    behind = f'min_over_time({name}_behind_seconds{{job="{JOB}"}}[{promql.HOLD}]) > bool {REMOTE_BEHIND_S}'
+    refused = f'max_over_time({name}_up{{job="{JOB}"}}[{promql.HOLD}]) < bool 0.5'
+    return Alert(
+        id="remote-write-behind",
+        expr=f"{by} ({behind}) + on (job, instance) {by} ({refused})",
+        above=0.5,
+        hold_s=300,
+        summary="What boxes measure does not get from the collector {instance} into Prometheus",
+        text="Remote write is [behind] behind, or refused for ten minutes: dashboards of measurements stand still. "
+        "The store has them; sites are judged, and alerts on them work.",
+        fault="the server that is written to, or the way to it: ours",
+        companies=_NONE,
+        values=(Value(name="behind", metric=f"{name}_behind_seconds", keys=("job", "instance"), format="duration"),),
+        dashboard=COLLECTOR,
+        group="slow",
+        no_data="OK",
     )
 
 
@@ -193,7 +221,7 @@ def _boxes() -> Iterator[Alert]:
             ),
         ),
         dashboard=HEALTH,
-        variables=BOX,
+        variables=_AT_BOX,
     )
     yield Alert(
         id="clock-bad",
@@ -206,7 +234,7 @@ def _boxes() -> Iterator[Alert]:
         fault="the box, or the time servers that it asks",
         companies=_NONE,
         dashboard=HEALTH,
-        variables=BOX,
+        variables=_AT_BOX,
     )
     depth = "fibrewatch_agent_spool_depth"
     yield Alert(
@@ -224,7 +252,7 @@ def _boxes() -> Iterator[Alert]:
         companies=_NONE,
         values=(Value(name="depth", metric=depth, keys=BOX),),
         dashboard=HEALTH,
-        variables=BOX,
+        variables=_AT_BOX,
     )
     left = promql.held("fibrewatch_agent_certificate_until_timestamp_seconds", BOX)
     yield Alert(
@@ -236,7 +264,7 @@ def _boxes() -> Iterator[Alert]:
         fault="ours: renewal did not happen",
         companies=_NONE,
         dashboard=HEALTH,
-        variables=BOX,
+        variables=_AT_BOX,
         group="slow",
         runbook="certificate-expiring",
     )
@@ -249,7 +277,7 @@ def _boxes() -> Iterator[Alert]:
         fault="whoever runs {target}",
         companies=_NONE,
         dashboard=SITE_PAGE,
-        variables=SITE,
+        variables=_AT_SITE,
         group="slow",
         no_data="OK",
     )
@@ -268,7 +296,7 @@ def _promises() -> Iterator[Alert]:
         companies="[companies]",
         values=(missed, _HANGING),
         dashboard=SLA,
-        variables=SITE,
+        variables=_AT_SITE,
         group="slow",
         no_data="OK",
     )
@@ -282,7 +310,7 @@ def _promises() -> Iterator[Alert]:
         companies="[companies]",
         values=(missed, _HANGING),
         dashboard=MESH,
-        variables=SITE,
+        variables={"from": "{territory}/{site}", "to": "{peer}"},
         group="slow",
         no_data="OK",
     )
@@ -307,7 +335,7 @@ def _burning(burns: list[Burn]) -> Iterator[Alert]:
                     _HANGING,
                 ),
                 dashboard=SLA,
-                variables=SITE,
+                variables=_AT_SITE,
                 labels={"window": windows[0]},
                 group="slow",
                 runbook=f"{what}-at-risk",

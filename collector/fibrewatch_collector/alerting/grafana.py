@@ -43,7 +43,7 @@ def _rule(alert: Alert, links: Links, datasource: str) -> Table:
         "condition": "threshold",
         "data": [*(_query(*each, datasource) for each in queries), _threshold(alert)],
         "noDataState": alert.no_data,
-        "execErrState": "Error",
+        "execErrState": alert.on_error,
         "for": text(alert.hold_s),
         "annotations": {name: texts.grafana(alert, words) for name, words in annotations(alert, links).items()},
         "labels": {name: _escaped(value) for name, value in ({"severity": alert.severity} | alert.labels).items()},

@@ -14,8 +14,9 @@ class Links(Struct, frozen=True, kw_only=True):
     runbooks: str = "docs/runbooks"
 
     def dashboard(self, alert: Alert) -> str:
-        """With the alert's own labels as variables; `{label}` stands for each."""
-        variables = "&".join(f"var-{quote(name)}={{{name}}}" for name in alert.variables)
+        """With the alert's own labels as variables: `{label|urlquery}` stands for each."""
+        given = ((name, value.replace("}", "|urlquery}")) for name, value in alert.variables.items())
+        variables = "&".join(f"var-{quote(name)}={value}" for name, value in given)
         return f"{self.grafana}/d/{alert.dashboard}" + (f"?{variables}" if variables else "")
 
     def runbook(self, alert: Alert) -> str:

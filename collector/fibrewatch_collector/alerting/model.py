@@ -35,8 +35,8 @@ class Alert(Struct, frozen=True, kw_only=True):
         hold_s: How long it must be so.
         summary, text: With `{label}` and `[value]`; `[value]` alone is the value that fires.
         fault: Whose fault it is, in the same way.
-        dashboard: The uid of the one to look at; `variables` are labels that it takes.
-        no_data: What Grafana makes of an empty answer.
+        dashboard: The uid of the one to look at; `variables` are its variables, with `{label}` in their values.
+        no_data, on_error: What Grafana makes of an empty answer, and of none at all.
     """
 
     id: str
@@ -50,12 +50,13 @@ class Alert(Struct, frozen=True, kw_only=True):
     hold_s: float = 0.0
     severity: Severity = "ticket"
     values: tuple[Value, ...] = ()
-    variables: tuple[str, ...] = ()
+    variables: dict[str, str] = {}  # msgspec copies a mutable default
     companies: str = ""
-    labels: dict[str, str] = {}  # msgspec copies a mutable default
+    labels: dict[str, str] = {}
     group: Literal["now", "slow"] = "now"
     runbook: str = ""
     no_data: NoData = "KeepLast"
+    on_error: NoData = "KeepLast"
     instances: str = ""
 
     @property

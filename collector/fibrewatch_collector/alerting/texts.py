@@ -1,4 +1,7 @@
-"""An alert's words in the templates of either engine: `{label}` and `[value]` become what Go's text/template reads."""
+"""An alert's words in the templates of either engine: `{label}` and `[value]` become what Go's text/template reads.
+
+`{label|urlquery}` is a label as a part of a URL.
+"""
 
 import re
 from collections.abc import Callable
@@ -7,7 +10,7 @@ from fibrewatch_collector.alerting.expressions import HOLD
 from fibrewatch_collector.alerting.model import CAUSES, Alert, Format, Value
 from fibrewatch_collector.sla.live import CAUSES as ORDER
 
-_LABEL, _VALUE = re.compile(r"\{(\w+)\}"), re.compile(r"\[(\w+)\]")
+_LABEL, _VALUE = re.compile(r"\{(\w+)(\|urlquery)?\}"), re.compile(r"\[(\w+)\]")
 _FORMATS: dict[Format, str] = {
     "time": "humanizeTimestamp {}",
     "duration": "humanizeDuration {}",
@@ -23,10 +26,10 @@ def prometheus(alert: Alert, text: str) -> str:
 
     def fetch(value: Value) -> tuple[str, str, str]:
         metric, _, more = value.metric.partition("{")
-        wanted = ",".join([f"{key}='%s'" for key in value.keys] + ([more.rstrip("}")] if more else []))
-        asked = f"last_over_time({metric}{{{wanted}}}[{HOLD}])".replace('"', "'")
+        wanted = ",".join([f"{key}=%q" for key in value.keys] + ([more.rstrip("}")] if more else []))
+        asked = f"max(last_over_time({metric}{{{wanted}}}[{HOLD}]))"  # of two collectors one may not know
         labels = " ".join(f"$labels.{key}" for key in value.keys)
-        return f'{{{{ with printf "{asked}" {labels} | query }}}}{{{{ $v := . | first | value }}}}', "$v", "{{ end }}"
+        return f"{{{{ with printf `{asked}` {labels} | query }}}}{{{{ $v := . | first | value }}}}", "$v", "{{ end }}"
 
     return _rendered(alert, text, fetch, "$value")
 
@@ -46,7 +49,11 @@ def _rendered(alert: Alert, text: str, fetch: Fetch, own: str) -> str:
         opened, value, closed = fetch(known[name])
         return opened + _shown(known[name].format, value) + closed
 
-    return _VALUE.sub(put, _LABEL.sub(r"{{ $labels.\1 }}", text))
+    return _VALUE.sub(put, _LABEL.sub(_label, text))
+
+
+def _label(match: re.Match[str]) -> str:
+    return f"{{{{ $labels.{match[1]}{' | urlquery' if match[2] else ''} }}}}"
 
 
 def _shown(how: Format, value: str) -> str:

@@ -1,5 +1,6 @@
 """docs/metrics.md, and what the collector serves of each metric in it, in both formats."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -108,11 +109,32 @@ def test_openmetrics_is_well_formed_and_says_the_same(hub: Hub) -> None:
     assert kinds["fibrewatch_collector"] == ("info", "")
 
 
-def test_promtool_has_nothing_to_object(hub: Hub) -> None:
+def promtool(text: str) -> tuple[int, str]:
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=page(hub), capture_output=True, text=True, timeout=60, check=False
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_promtool_has_nothing_to_object(hub: Hub) -> None:
+    assert promtool(page(hub)) == (0, "")
+
+
+NAME = """L'Été "Nº 1" \\ {{ $x }} $HOME\t<b>%s</b> .*[東京]\n# EOF"""
+
+
+def test_page_is_well_formed_whatever_sites_and_operators_are_called(tmp_path: Path) -> None:
+    text = (ROOT / "deploy/sites.example.toml").read_text("utf-8")
+    text, count = re.subn(r'^(name|city|operator) = "[^"]*"', lambda m: f"{m[1]} = {json.dumps(NAME)}", text, flags=re.M)
+    assert count > 100
+    (tmp_path / "sites.toml").write_text(text, "utf-8")
+    hub = Hub(load_inventory(tmp_path / "sites.toml"), PROBES, OwnMetrics(__version__), lambda: NOON)
+    hub.tick()
+    families = list(parse_openmetrics(page(hub, openmetrics=True)))
+    assert samples(families) == samples(list(parse_text(page(hub))))
+    labels = [sample.labels for family in families for sample in family.samples]
+    assert {one[label] for one in labels for label in ("name", "city", "operator") if label in one} == {NAME, ""}
+    assert promtool(page(hub)) == (0, "")
 
 
 def test_names_have_one_unit_that_is_a_base_unit() -> None:

@@ -94,10 +94,17 @@ def test_every_alert_has_a_runbook_and_an_existing_dashboard() -> None:
     assert {path.name for path in (ROOT / "docs/runbooks").glob("*.md")} == known
 
 
+def test_a_dead_prometheus_is_one_page_and_all_else_keeps_its_state(tmp_path: Path) -> None:
+    run("--engine", "grafana", "--out", str(tmp_path))
+    on_error = {rule["title"]: rule["execErrState"] for rule in rules(tmp_path / "fibrewatch-alerts.yaml")}
+    assert on_error.pop("FibrewatchCollectorDown") == "Alerting"
+    assert set(on_error.values()) == {"KeepLast"}
+
+
 def test_links_lead_where_they_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     run("--engine", "prometheus", "--grafana", "https://g.example/", "--runbooks", "https://r.example/runbooks")
     said = capsys.readouterr().out
-    assert "https://g.example/d/fibrewatch-site?var-territory={{ $labels.territory }}" in said
+    assert "https://g.example/d/fibrewatch-site?var-territory={{ $labels.territory | urlquery }}" in said
     assert "https://r.example/runbooks/site-down.md" in said
     assert "localhost" not in said
 
@@ -115,6 +122,11 @@ def test_example_inventory_has_no_alert_that_would_be_none(capsys: pytest.Captur
             "asked = 0.9",
             'site "paris/cargo", uplink "fibre", objective "net", burn "fast" (14.4 times in 2h): it can never fire: '
             "the promise allows 0.1 of faults, and 14.4 times that is 1.44, all or more; ask for above 93.06 %",
+        ),
+        (
+            "asked = 0.93",
+            "it can never fire: the promise allows 0.07 of faults, and 14.4 times that is 1.008, all or more; "
+            "ask for above 93.06 %",
         ),
         (
             "asked = 0.9999",
