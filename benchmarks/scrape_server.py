@@ -1,7 +1,8 @@
 """The collector's own pages over a fleet of made-up boxes: `python -m benchmarks.scrape_server --series N --port P`.
 
 Results go the way they go in the collector, from what the store committed to the exposition; SIGUSR1 lets every test of
-every box deliver its next window. After each round a line `round K series S` is printed, S being the lines of samples.
+every box deliver its next window. After each round a line `round K series S boxes B` is printed, S being the lines of
+samples.
 """
 
 import argparse
@@ -71,7 +72,8 @@ async def serve(series: int, port: int, folder: Path) -> None:
     await server.start("127.0.0.1", port)
     while not ending.is_set():
         fleet.deliver(hub)
-        print(f"round {fleet.rounds} series {count_samples(hub) if fleet.rounds == 1 else '-'}", flush=True)
+        series_now = count_samples(hub) if fleet.rounds == 1 else "-"
+        print(f"round {fleet.rounds} series {series_now} boxes {len(fleet.agents)}", flush=True)
         again.clear()
         waits = [asyncio.create_task(each.wait()) for each in (ending, again)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -128,7 +128,8 @@ def _rule(rule: shapes.AlertRule, sources: set[str], panels: Mapping[str, set[in
     for each in rule.data:
         if each.datasource_uid not in {*sources, "__expr__"}:
             yield f"no data source {each.datasource_uid}"
-        if each.datasource_uid != "__expr__" and (each.time_range is None or each.time_range.begin <= each.time_range.end):
+        span = each.time_range
+        if each.datasource_uid != "__expr__" and (span is None or span.begin <= span.end):
             yield f"query {each.ref_id} has no time range that begins before it ends"
         if each.model.get("refId") != each.ref_id:
             yield f"query {each.ref_id} calls itself {each.model.get('refId')}"

@@ -98,7 +98,11 @@ def provisioned(name: str, change: Callable[[dict[str, Any]], object]) -> Callab
 
 
 def rule(**changes: Any) -> Callable[[Path], None]:
-    query: dict[str, Any] = {"refId": "A", "datasourceUid": "fibrewatch-prometheus", "model": {"refId": "A", "expr": "up"}}
+    query: dict[str, Any] = {
+        "refId": "A",
+        "datasourceUid": "fibrewatch-prometheus",
+        "model": {"refId": "A", "expr": "up"},
+    }
     query["relativeTimeRange"] = changes.pop("range", {"from": 600, "to": 0})
     whole = {"uid": "r1", "title": "t", "condition": "A", "data": [query], "for": "0s", "noDataState": "OK"}
     whole |= {"execErrState": "Error", "dashboardUid": "fibrewatch-site", "panelId": 1}

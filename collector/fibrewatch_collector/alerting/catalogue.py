@@ -179,9 +179,10 @@ def _servers() -> Iterator[Alert]:
 
 
 def _remote_write() -> Alert:
-    """Late, or refused each time for ten minutes; there is nothing to tell where it is not switched on."""
+    """Late and not catching up, or refused each time for ten minutes; nothing where it is not switched on."""
     name, by = "fibrewatch_collector_remote_write", "max by (job, instance)"
-    behind = f'min_over_time({name}_behind_seconds{{job="{JOB}"}}[{promql.HOLD}]) > bool {REMOTE_BEHIND_S}'
+    late = f'{name}_behind_seconds{{job="{JOB}"}}[{promql.HOLD}]'
+    behind = f"(min_over_time({late}) > bool {REMOTE_BEHIND_S}) * (deriv({late}) > bool 0)"
     refused = f'max_over_time({name}_up{{job="{JOB}"}}[{promql.HOLD}]) < bool 0.5'
     return Alert(
         id="remote-write-behind",
