@@ -40,17 +40,22 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedLine]:
 @pytest.mark.parametrize("direction", ["down", "up"])
 def test_a_line_without_tenants_is_not_accused_of_any(line: SharedLine, tmp_path: Path, direction: str) -> None:
     """The queue lies between the router's counter and ours: a short one, which can't feign 3 % when it runs empty."""
+    path = config(tmp_path, line, v2c())
     line.shape("100mbit", "20ms")
     try:
-        made = once(line, config(tmp_path, line, v2c()), direction, "duration=4 s", "idle=200 ms", "early_stop=false")
+        for _ in range(ATTEMPTS):
+            made = once(line, path, direction, "duration=4 s", "idle=200 ms", "early_stop=false")
+            assert of_line(made.reasons) <= {"tenants_unknown"}
+            assert made.verdict == ("censored" if made.reasons else "valid")
+            assert made.result is not None
+            assert made.result.goodput is not None
+            assert made.result.goodput < 1.01 * CEILING
+            if made.conditions.cross_traffic is not None:
+                assert made.conditions.cross_traffic < 0.03 * RATE
+                return
     finally:
         line.shape("100mbit")
-    assert of_line(made.reasons) == set()
-    assert made.verdict == ("censored" if made.reasons else "valid")
-    assert made.result is not None
-    assert made.result.goodput is not None
-    assert 0.5 * CEILING < made.result.goodput < 1.01 * CEILING
-    assert (made.conditions.cross_traffic or 0.0) < 0.03 * RATE
+    pytest.fail(f"this machine was too slow to hear the router's counters in {ATTEMPTS} transfers")
 
 
 @pytest.mark.calm

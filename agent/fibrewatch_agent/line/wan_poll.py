@@ -36,6 +36,11 @@ class Poll:
         """The child gave up."""
         return self._process.ended
 
+    @property
+    def heard(self) -> bool:
+        """Anything was said, or never will be."""
+        return self.take() or bool(self.samples) or self.complaint is not None or self.ended
+
     def take(self) -> bool:
         """Reads what came; whether there was anything new."""
         lines = bytes(self._process.output[self._read :]).split(b"\n")[:-1]

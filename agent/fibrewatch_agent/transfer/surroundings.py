@@ -19,7 +19,7 @@ from fibrewatch_agent.transfer import ceilings, hardware
 from fibrewatch_agent.transfer.verdict import Evidence, capacity_of, goodput_of, judge, proved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from fibrewatch_agent.box import Box
     from fibrewatch_agent.config import Plan
@@ -34,6 +34,8 @@ _FRESH_S = 30.0
 """A look just before a test that found nothing is not repeated by the test."""
 _TAIL_S, _EACH_S = 4.0, 0.1
 """Before and after a transfer a refresh of the router's counters is waited for so long."""
+_START_S = 4.0
+"""What the child that asks may take to begin on a slow card; with the wait before, less than a slot's `claim`."""
 _AFTER_S = 1.0
 """How long our own queue may take to run empty before round trips are looked at again."""
 
@@ -111,12 +113,8 @@ class Watch:
 
     async def _ready(self) -> None:
         """The router's counters were seen to move, or there is no more time to wait for that."""
-        try:
-            async with asyncio.timeout(_TAIL_S):
-                while self._poll is None or not (self._poll.ended or self._poll.edges()):  # noqa: ASYNC110 - as wan_poll
-                    await asyncio.sleep(_EACH_S)
-        except TimeoutError:
-            return
+        await _until(lambda: self._poll is not None and self._poll.heard, _START_S)
+        await _until(lambda: self._poll is None or self._poll.ended or bool(self._poll.edges()), _TAIL_S)
 
     async def look_after(self) -> None:
         """The router's next refresh; where it tells nothing, round trips again."""
@@ -197,6 +195,16 @@ class Watch:
             cross_traffic=others.beyond_headers if others else None,
             tenants_above=tenants.tolerated(line, self._direction, told) if line else None,
         )
+
+
+async def _until(met: Callable[[], bool], limit_s: float) -> None:
+    """Returns when it is, or the time is over."""
+    try:
+        async with asyncio.timeout(limit_s):
+            while not met():  # noqa: ASYNC110 - a child's output sets no event
+                await asyncio.sleep(_EACH_S)
+    except TimeoutError:
+        return
 
 
 def direction_of(plan: Plan) -> Direction:
