@@ -69,7 +69,7 @@ async def fails(*urls: str, patience_s: float = 5.0, **more: Any) -> ProbeError:
         (says(http(201, b" " * 100_000)), "protocol", "more than 65536 bytes"),
         (says(http(201, GRANTED)[:-9]), "protocol", "closed after"),
         (says(b"SSH-2.0-OpenSSH_9.2\r\n"), "protocol", "begins with"),
-        (says(b""), "protocol", "closed without an answer"),
+        (says(b""), "reset", "closed without an answer"),
         (resets, "reset", "reset"),
     ],
 )
@@ -78,6 +78,13 @@ async def test_answer_that_is_none_of_a_responder(answer: Answer, error: str, de
         failure = await fails(url)
     assert failure.error == error
     assert detail in failure.detail
+
+
+@pytest.mark.parametrize("clock", ["1970-01-01T00:00:10Z", "2199-12-31T23:59:59+14:00"])
+async def test_clock_of_the_responder_counts_for_nothing(clock: str) -> None:
+    async with lying(says(http(201, GRANTED | {"starts_at": clock}))) as url:
+        slot = await asks(url)
+    assert slot.left_s == pytest.approx(GRANTED["ends_within"], rel=0.5)
 
 
 async def test_answer_that_drips_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

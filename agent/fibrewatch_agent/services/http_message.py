@@ -28,6 +28,10 @@ class HttpError(ValueError):
     status: int | None = None
 
 
+class NoAnswerError(HttpError):
+    """The connection was closed before anything came: a server that ended, say."""
+
+
 class Head(NamedTuple):
     """The head of an answer; names of fields in lower case, repeated ones joined by a comma."""
 

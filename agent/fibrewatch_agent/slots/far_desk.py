@@ -19,7 +19,7 @@ from fibrewatch_agent.net.streams import PlainStream
 from fibrewatch_agent.net.tls_stream import CertificateRefusedError, TlsStream, context
 from fibrewatch_agent.services import http_message
 from fibrewatch_agent.services.http_exchange import AGENT, Url, ask, parse_url
-from fibrewatch_agent.services.http_message import Head, HttpError
+from fibrewatch_agent.services.http_message import Head, HttpError, NoAnswerError
 from fibrewatch_agent.slots.messages import SLOTS, Closed, Granted, Problem, Queued, Wish
 from fibrewatch_agent.tables import Control
 
@@ -150,6 +150,8 @@ class Desk:
             raise ProbeError("timeout", f"{where}: no answer within {limit_s:g} s") from e
         except OSError as e:
             raise ProbeError(probe_error(e), f"{where}: {os.strerror(e.errno) if e.errno else e}") from e
+        except NoAnswerError as e:
+            raise ProbeError("reset", f"{where}: {e}") from e
         except HttpError as e:
             raise ProbeError("protocol", f"{where}: {e}") from e
         except CertificateRefusedError as e:

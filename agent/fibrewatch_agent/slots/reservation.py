@@ -89,8 +89,10 @@ async def _granted(desk: Desk, wish: Wish, patience_s: float, aside: _Aside) -> 
         ProbeError: As `reserve`; busy when it would take longer than the patience.
     """
     request, until = uuid.uuid4().hex, time.monotonic() + patience_s
+    known = False
     async with aside():
-        while not isinstance(answer := await _answered(desk, wish, request, until), Granted):
+        while not isinstance(answer := await _answered(desk, wish, request, until, known=known), Granted):
+            known = True
             left_s = until - time.monotonic()
             if left_s <= answer.retry_after or left_s < answer.expected_in:
                 await desk.release(answer.id)
@@ -105,8 +107,11 @@ async def _granted(desk: Desk, wish: Wish, patience_s: float, aside: _Aside) -> 
     return granted
 
 
-async def _answered(desk: Desk, wish: Wish, request: str, until: float) -> Granted | Queued:
+async def _answered(desk: Desk, wish: Wish, request: str, until: float, *, known: bool) -> Granted | Queued:
     """Asks, and asks the same again when the answer was lost: within the patience, and not of one that only resets.
+
+    Args:
+        known: It has answered before, or held a question: if nobody listens now, it is being started anew.
 
     Raises:
         ProbeError: As `Desk.ask`.
@@ -118,8 +123,9 @@ async def _answered(desk: Desk, wish: Wish, request: str, until: float) -> Grant
             return await desk.ask(_asking(wish, request, until))
         except ProbeError as e:
             now = time.monotonic()
+            again = e.error == "reset" or (e.error == "refused" and (known or lost))
             lost = lost + 1 if now - asked < _HELD_S else 1
-            if e.error != "reset" or lost >= _LOST or now + _AGAIN_S >= until:
+            if not again or lost >= _LOST or now + _AGAIN_S >= until:
                 raise
             log.info("answer lost, asked again: %s", e.detail)
         await asyncio.sleep(_AGAIN_S)
