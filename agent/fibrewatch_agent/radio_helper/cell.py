@@ -54,6 +54,8 @@ async def _go(order: Order, way: Way) -> None:
             raise joins.blamed(e) from e
         if order.request.fast:
             await joins.come_back()
+        if order.request.roam:
+            await joins.roam()
 
 
 async def _there(interface: str) -> None:

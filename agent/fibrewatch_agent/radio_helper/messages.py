@@ -35,7 +35,7 @@ class Scan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
     ssids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...], Meta(max_length=4)] = ()
     frequencies: Annotated[tuple[Frequency, ...], Meta(max_length=100)] = ()
     flush: bool = False
-    timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 20.0
+    timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 40.0
 
     def __post_init__(self) -> None:
         """Raises ValueError where fields exclude each other."""
@@ -78,6 +78,7 @@ class Onboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     network: Network
     interface: Interface | None = None
     fast: bool = True
+    roam: bool = True
     check: Url | None = None
     check_text: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
     url: Url | None = None

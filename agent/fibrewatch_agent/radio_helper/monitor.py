@@ -5,9 +5,9 @@ import errno
 from collections.abc import AsyncIterator
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.radio_helper import links, radios
+from fibrewatch_agent.radio_helper import links, orders, radios
 from fibrewatch_agent.radio_helper.messages import Monitor
-from fibrewatch_agent.radio_helper.nl80211 import Interface, Nl80211, nl80211
+from fibrewatch_agent.wifi.nl80211 import Interface, Nl80211
 
 
 @contextlib.asynccontextmanager
@@ -23,15 +23,15 @@ async def monitor(request: Monitor, interface: Interface, name: str) -> AsyncIte
     was_up = links.is_up(interface.name)
     with contextlib.ExitStack() as undone:
         if was_up:
-            undone.callback(_quietly_up, interface.number)
-        made = undone.enter_context(nl80211())
+            undone.callback(_quietly_up, interface.ifindex)
+        made = undone.enter_context(Nl80211())
         _remove_old(made, interface, name)
-        made.make_monitor(interface.radio, name)
+        orders.make_monitor(made, interface.wiphy, name)
         index = radios.index_of(name)
         if index is None:
             raise ProbeError("no_interface", f"{name} went as soon as it was made")
         undone.callback(_quietly_remove, made, index)
-        links.set_up(interface.number, up=False)
+        links.set_up(interface.ifindex, up=False)
         links.set_up(index)
         _tune(made, index, request)
         yield
@@ -39,7 +39,7 @@ async def monitor(request: Monitor, interface: Interface, name: str) -> AsyncIte
 
 def _tune(made: Nl80211, index: int, request: Monitor) -> None:
     try:
-        made.set_channel(index, request.frequency, request.width, request.center or request.frequency)
+        orders.set_channel(made, index, request.frequency, request.width, request.center or request.frequency)
     except OSError as e:
         if e.errno == errno.EBUSY:
             raise ProbeError("busy", "another interface of the radio holds another channel") from e
@@ -50,8 +50,8 @@ def _tune(made: Nl80211, index: int, request: Monitor) -> None:
 def _remove_old(made: Nl80211, interface: Interface, name: str) -> None:
     """One of that name that a killed helper has left where the kernel is too old to remove it."""
     for each in made.interfaces():
-        if each.name == name and each.radio == interface.radio:
-            made.remove(each.number)
+        if each.name == name and each.wiphy == interface.wiphy:
+            orders.remove(made, each.ifindex)
             return
     if radios.index_of(name) is not None:
         raise ProbeError("busy", f"there is another interface {name}")
@@ -64,4 +64,4 @@ def _quietly_up(index: int) -> None:
 
 def _quietly_remove(made: Nl80211, index: int) -> None:
     with contextlib.suppress(OSError):
-        made.remove(index)
+        orders.remove(made, index)

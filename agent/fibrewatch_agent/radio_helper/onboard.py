@@ -16,11 +16,11 @@ from fibrewatch import python_child
 from fibrewatch.errors import ConfigError, ToolError
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import Child, child, find
-from fibrewatch_agent.radio_helper import links, nl80211, radios
+from fibrewatch_agent.radio_helper import links, orders, radios
 from fibrewatch_agent.radio_helper.config import HelperConfig, NetworkConfig
 from fibrewatch_agent.radio_helper.messages import MOST_ANSWER_BYTES, Onboard, Onboarded
-from fibrewatch_agent.radio_helper.nl80211 import Interface
 from fibrewatch_agent.radio_helper.order import Order, order
+from fibrewatch_agent.wifi.nl80211 import Interface, Nl80211
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,9 @@ async def _in_cell(ordered: Order, interface: Interface) -> Onboarded:
             await _line(reader, process, _START_S)
             _move(interface, process.transport.get_pid())
             writer.write(msgspec.json.encode(ordered) + b"\n")
-            limits = ordered.request.limits
-            line = await _line(reader, process, limits.longest_s(fast=ordered.request.fast) + _MARGIN_S)
+            asked = ordered.request
+            longest_s = asked.limits.longest_s(fast=asked.fast, roam=asked.roam)
+            line = await _line(reader, process, longest_s + _MARGIN_S)
             return msgspec.json.decode(line, type=Onboarded)
         finally:
             writer.close()
@@ -124,8 +125,8 @@ async def _line(reader: asyncio.StreamReader, process: Child, limit_s: float) ->
 
 def _move(interface: Interface, pid: int) -> None:
     try:
-        with nl80211.nl80211() as asked:
-            asked.move(interface.radio, pid)
+        with Nl80211() as air:
+            orders.move(air, interface.wiphy, pid)
     except OSError as e:
         if e.errno == errno.EOPNOTSUPP:
             raise ProbeError("denied", f"{interface.name}: its driver can't leave the first network namespace") from e
@@ -137,7 +138,7 @@ async def _back(interface: Interface, *, up: bool) -> None:
     try:
         async with asyncio.timeout(_BACK_S):
             while True:
-                if any(each.radio == interface.radio for each in nl80211.interfaces()):
+                if any(each.wiphy == interface.wiphy for each in orders.interfaces()):
                     break
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from fibrewatch_agent.child import find
 from fibrewatch_agent.radio_helper.config import NetworkConfig, secret
 from fibrewatch_agent.radio_helper.messages import Onboard
+from fibrewatch_agent.radio_helper.points import printed
 from fibrewatch_agent.wifi.control import text
 
 READY = b"ready\n"
@@ -28,7 +29,7 @@ class Order(Struct, frozen=True, kw_only=True):
     Attributes:
         folder: The cell's own, for wpa_supplicant's control sockets.
         supplicant: Where wpa_supplicant is: a service's PATH lacks /usr/sbin at times.
-        ssid: As people read it.
+        ssid: As people read it; `printed` as wpa_supplicant writes it.
         variables: Of wpa_supplicant's network: name, and value as SET_NETWORK takes it.
     """
 
@@ -36,6 +37,7 @@ class Order(Struct, frozen=True, kw_only=True):
     folder: str
     supplicant: str
     ssid: str
+    printed: str
     variables: tuple[tuple[str, str], ...]
     eap: bool
     keys: bool
@@ -55,6 +57,7 @@ def order(request: Onboard, network: NetworkConfig, interface: str, folder: str,
         folder=folder,
         supplicant=_supplicant(),
         ssid=network.ssid,
+        printed=printed(network.ssid.encode()),
         variables=tuple(_variables(network, file, place)),
         eap=network.eap is not None,
         keys=network.security != "open",

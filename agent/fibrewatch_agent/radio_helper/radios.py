@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.net import netlink
-from fibrewatch_agent.radio_helper import nl80211
-from fibrewatch_agent.radio_helper.nl80211 import Interface
+from fibrewatch_agent.radio_helper import orders
+from fibrewatch_agent.wifi.nl80211 import Interface
 
 _PATIENCE_S = 15.0
 
@@ -29,7 +29,7 @@ class Radios:
         """
         radio = self._seen.setdefault(name, -1)
         if radio not in self._turns or not self._turns[radio].locked():
-            radio = self._seen[name] = find(name).radio
+            radio = self._seen[name] = find(name).wiphy
         lock = self._turns.setdefault(radio, asyncio.Lock())
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -48,7 +48,7 @@ def find(name: str) -> Interface:
     Raises:
         ProbeError: no_interface.
     """
-    known = nl80211.interfaces()
+    known = orders.interfaces()
     if not known:
         raise ProbeError("no_interface", "no wireless interface")
     for each in known:
@@ -64,8 +64,8 @@ def spare(interface: Interface) -> None:
         ProbeError: denied.
     """
     uplinks = {route.interface for family in (4, 6) for route in netlink.default_gateways(family)}
-    for each in nl80211.interfaces():
-        if each.radio == interface.radio and each.number in uplinks:
+    for each in orders.interfaces():
+        if each.wiphy == interface.wiphy and each.ifindex in uplinks:
             what = f"{each.name} carries the box's own uplink (it has a default route)"
             raise ProbeError("denied", f"{what}: this needs a second radio")
 

@@ -7,9 +7,9 @@ import time
 
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.net.sockets import readable
-from fibrewatch_agent.radio_helper import links
+from fibrewatch_agent.radio_helper import links, orders
 from fibrewatch_agent.radio_helper.messages import Scan, Scanned
-from fibrewatch_agent.radio_helper.nl80211 import Interface, Nl80211, nl80211
+from fibrewatch_agent.wifi.nl80211 import Interface, Nl80211
 
 _LOOK_AGAIN_S = 0.2
 
@@ -25,20 +25,20 @@ async def scan(request: Scan, interface: Interface) -> Scanned:
         if not was_up:
             _set_up(interface)
         async with asyncio.timeout(request.timeout_s):
-            with nl80211() as heard, nl80211() as asked:
-                heard.hear_scans()
-                return await _scan(request, interface.number, heard, asked)
+            with Nl80211() as heard, Nl80211() as asked:
+                heard.join("scan")
+                return await _scan(request, interface.ifindex, heard, asked)
     except TimeoutError as e:
         raise ProbeError("timeout", f"{interface.name}: no end of the scan within {request.timeout_s:g} s") from e
     finally:
         if not was_up:
             with contextlib.suppress(OSError):
-                links.set_up(interface.number, up=False)
+                links.set_up(interface.ifindex, up=False)
 
 
 def _set_up(interface: Interface) -> None:
     try:
-        links.set_up(interface.number)
+        links.set_up(interface.ifindex)
     except OSError as e:
         if e.errno != errno.ERFKILL:
             raise
@@ -51,7 +51,7 @@ async def _scan(request: Scan, index: int, heard: Nl80211, asked: Nl80211) -> Sc
     while True:
         _drain(heard)  # the end of another's scan is none of ours
         try:
-            asked.trigger_scan(index, ssids, request.frequencies, flush=request.flush)
+            orders.trigger_scan(asked, index, ssids, request.frequencies, flush=request.flush)
             break
         except OSError as e:
             if e.errno != errno.EBUSY:
@@ -63,7 +63,7 @@ async def _scan(request: Scan, index: int, heard: Nl80211, asked: Nl80211) -> Sc
         word = await _word(heard, index)
     except BaseException:
         with contextlib.suppress(OSError):
-            asked.abort_scan(index)
+            orders.abort_scan(asked, index)
         raise
     return Scanned(duration=time.monotonic() - triggered, aborted=word == "aborted", restarts=restarts)
 
@@ -71,7 +71,7 @@ async def _scan(request: Scan, index: int, heard: Nl80211, asked: Nl80211) -> Sc
 async def _word(heard: Nl80211, index: int) -> str:
     while True:
         try:
-            if (word := heard.scan_word(index)) is not None:
+            if (word := orders.scan_word(heard, index)) is not None:
                 return word
         except BlockingIOError:
             await readable(heard.sock)
@@ -80,4 +80,4 @@ async def _word(heard: Nl80211, index: int) -> str:
 def _drain(heard: Nl80211) -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
-            heard.scan_word(0)
+            orders.scan_word(heard, 0)

@@ -31,9 +31,9 @@ from fibrewatch_agent.radio_helper.messages import (
     Scan,
 )
 from fibrewatch_agent.radio_helper.monitor import monitor
-from fibrewatch_agent.radio_helper.nl80211 import Interface
 from fibrewatch_agent.radio_helper.onboard import network, onboard
 from fibrewatch_agent.radio_helper.scan import scan
+from fibrewatch_agent.wifi.nl80211 import Interface
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import child
 from fibrewatch_agent.radio_helper.order import Order
+from fibrewatch_agent.radio_helper.points import Point, elsewhere, points
 from fibrewatch_agent.radio_helper.way import Way
 from fibrewatch_agent.wifi.control import Control, attached
 from fibrewatch_agent.wifi.joining import Event, Failure, Joining, reason_of
@@ -61,11 +62,14 @@ class Station:
 
     async def _unseen(self, why: Failure) -> Failure:
         """A network that is on the air but was not chosen has another security than the configuration says."""
-        lines = [line.split("\t") for line in (await self._control.ask("SCAN_RESULTS")).splitlines()]
-        seen = [line for line in lines if len(line) == 5 and line[4] == self._order.ssid]
+        seen = [each for each in await self._points() if each.ssid == self._order.printed]
         if not seen:
             return why._replace(detail=f"{self._order.ssid!r} {why.detail}")
-        return why._replace(error="denied", detail=f"{self._order.ssid!r} is there with another security: {seen[0][3]}")
+        what = f"{self._order.ssid!r} is there with another security: {seen[0].flags}"
+        return why._replace(error="denied", detail=what)
+
+    async def _points(self) -> list[Point]:
+        return list(points(await self._control.ask("SCAN_RESULTS")))
 
     def blamed(self, e: ProbeError) -> ProbeError:
         """What failed after the join, or the loss of the link meanwhile.
@@ -94,7 +98,7 @@ class Station:
             began = time.monotonic()
             await self._control.ask("RECONNECT")
             fresh: list[Event] = []
-            joining = await self._followed(began, fresh)
+            joining = await self._followed(began, fresh, ft=self._security.startswith("FT"))
             if joining.ended is None:
                 why = joining.given_up(self._order.request.limits.join_s)
                 raise ProbeError(why.error, f"{why.phase}: {why.detail}")
@@ -104,15 +108,42 @@ class Station:
         if "SAE" in self._security or self._order.eap:
             self._way.note(fast_cached=known and not new and not joining.eap_seen)
 
+    async def roam(self) -> None:
+        """Moves to another access point of the network, if one is heard well: by fast transition where both offer it.
+
+        Raises:
+            ProbeError: The phase is noted as "roam".
+        """
+        status = await self._status()
+        wanted = elsewhere(await self._points(), self._order.printed, status.get("bssid"))
+        if wanted is None:
+            return
+        self._way.note(roam_bssid=wanted.bssid)
+        async with self._way.phase("roam", self._order.request.limits.join_s + _LEAVE_S):
+            while self._control.event_now() is not None:
+                pass  # of what was before
+            began = time.monotonic()
+            await self._control.ask(f"ROAM {wanted.bssid}")
+            joining = await self._followed(began, ft=status.get("key_mgmt", "").startswith("FT"))
+            if joining.ended is None:
+                self._way.note(status_code=joining.status_code, reason_code=joining.reason_code)
+                why = joining.given_up(self._order.request.limits.join_s)
+                raise ProbeError(why.error, f"{why.phase}: {why.detail}")
+            if joining.connected not in (None, wanted.bssid):
+                raise ProbeError("denied", f"{wanted.bssid} did not take it: it is back at {joining.connected}")
+        times = {phase: took_s for phase, took_s in joining.times().items() if phase != "scan"}
+        self._way.note(**{f"roam_{phase}": took_s for phase, took_s in times.items()})
+        self._way.note(roam_join=joining.ended - began, roam_fast=joining.transition)
+
     async def _leave(self) -> None:
         await self._control.ask("DISCONNECT")
         async with asyncio.timeout(_LEAVE_S):
             while not (await self._control.event()).text.startswith("CTRL-EVENT-DISCONNECTED"):
                 pass
 
-    async def _followed(self, began: float, heard: list[Event] | None = None) -> Joining:
+    async def _followed(self, began: float, heard: list[Event] | None = None, *, ft: bool = False) -> Joining:
         """Until it is joined, has failed for good, or the time is over."""
-        joining = Joining(began, eap=self._order.eap, keys=self._order.keys)
+        joining = Joining(began, eap=self._order.eap, keys=self._order.keys, ft=ft)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._order.request.limits.join_s):
                 while joining.ended is None and joining.failure is None:

@@ -12,6 +12,7 @@ Phase = Literal["scan", "authentication", "association", "eap", "handshake"]
 PHASES: tuple[Phase, ...] = ("scan", "authentication", "association", "eap", "handshake")
 
 _BSSID = re.compile(r"with ([0-9a-f:]{17}) .*freq=(\d+)")
+_CONNECTED_TO = re.compile(r"Connection to ([0-9a-f:]{17}) completed")
 _NUMBER = re.compile(r" (status_code|reason)=(\d+)")
 _BUSY = {17, 30, 34}  # status codes: too many stations, try again later, bad conditions of the channel
 _WRONG_KEY, _SAE_CONFIRM = {15}, "auth_type=3 auth_transaction=2"
@@ -39,23 +40,27 @@ class Joining:
     Attributes:
         begun: When each phase of the latest attempt began.
         ended: When the keys were there; None until then.
+        connected: The access point that they are of.
+        transition: Fast transition (§13) carried the keys over: there was no 4-way handshake.
         failure: What will not mend itself by trying again; None as long as it may come about.
         last: The latest mishap of any kind: the reason, should the time be over.
     """
 
-    def __init__(self, began: float, *, eap: bool, keys: bool = True) -> None:
-        self._began, self._eap, self._keys = began, eap, keys
+    def __init__(self, began: float, *, eap: bool, keys: bool = True, ft: bool = False) -> None:
+        """`ft`: the key management in use is one of fast transition, and an earlier way had the whole handshake."""
+        self._began, self._eap, self._keys, self._ft = began, eap, keys, ft
         self.begun: dict[Phase, float] = {"scan": began}
         self.ended: float | None = None
         self.attempts = self.scans = 0
         self.bssid: str | None = None
+        self.connected: str | None = None
         self.frequency: int | None = None
         self.status_code: int | None = None
         self.reason_code: int | None = None
         self.failure: Failure | None = None
         self.last: Failure | None = None
         self.furthest: Phase = "scan"
-        self.eap_seen = False
+        self.eap_seen = self.transition = self._negotiated = False
         self._certificate: str | None = None
         self._new_attempt = True
 
@@ -87,6 +92,7 @@ class Joining:
         ("CTRL-EVENT-EAP-TLS-CERT-ERROR", "_certificate_refused"),
         ("CTRL-EVENT-EAP-FAILURE", "_eap_failed"),
         ("CTRL-EVENT-EAP-SUCCESS", "_eap_succeeded"),
+        ("WPA: Key negotiation completed", "_keys_agreed"),
         ("WPA: 4-Way Handshake failed", "_handshake_failed"),
         ("CTRL-EVENT-AUTH-REJECT", "_rejected"),
         ("CTRL-EVENT-ASSOC-REJECT", "_rejected"),
@@ -98,6 +104,7 @@ class Joining:
         """Those after it belong to an earlier attempt."""
         self.begun = {each: when for each, when in self.begun.items() if PHASES.index(each) < PHASES.index(phase)}
         self.begun[phase] = at
+        self._negotiated = False
         self.furthest = max(self.furthest, phase, key=PHASES.index)
 
     def _scanned(self, event: Event) -> None:
@@ -169,9 +176,17 @@ class Joining:
         if self.phase == "eap" and self.eap_seen and "locally_generated" not in event.text:
             self._eap_failed(event)
 
+    def _keys_agreed(self, event: Event) -> None:
+        self._negotiated = True
+
     def _connected(self, event: Event) -> None:
+        if self._ft and not self._negotiated and not self.eap_seen:
+            self.transition = True
+            self.begun = {each: at for each, at in self.begun.items() if each not in ("eap", "handshake")}
         if self._eap and not self.eap_seen and "eap" in self.begun:
             self.begun["handshake"] = self.begun.pop("eap")  # known keys: there was no EAP at all
+        found = _CONNECTED_TO.search(event.text)
+        self.connected = found[1] if found else None
         self.ended = event.at
 
     def _fail(self, phase: Phase, error: Error, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""nl80211 over generic netlink: questions that need no privilege, and the events that the kernel tells of links.
+"""nl80211 over generic netlink: questions, and orders that need CAP_NET_ADMIN, which the radio helper alone has.
 
 The kernel answers while it takes the question, so nothing here waits. Numbers: linux/nl80211.h, linux/genetlink.h.
 """
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fibrewatch_agent.net.netlink import ask_on, attribute, attributes, open_socket
+from fibrewatch_agent.net.netlink import SOL_NETLINK, ask_on, attribute, attributes, open_socket
 
 NETLINK_GENERIC = 16
 _CONTROL, _GETFAMILY = 16, 3  # GENL_ID_CTRL
 _FAMILY_ID, _FAMILY_NAME, _GROUPS, _GROUP_NAME, _GROUP_ID = 1, 2, 7, 1, 2
-_DUMP = 0x300
+_ACK, _DUMP, _ADD_MEMBERSHIP = 0x4, 0x300, 1
 HEADER = struct.Struct("=BBH")  # struct genlmsghdr: command, version, reserved
 
 GET_INTERFACE, GET_STATION, GET_REG, GET_SCAN, GET_SURVEY = 5, 17, 31, 32, 50
@@ -47,7 +47,7 @@ class Interface(NamedTuple):
 
 
 class Nl80211:
-    """A socket to ask by; a context manager.
+    """A socket to ask by; a context manager. What is made on it as its own goes with it, however it is closed.
 
     Attributes:
         groups: The family's multicast groups by name.
@@ -55,18 +55,18 @@ class Nl80211:
 
     def __init__(self) -> None:
         """Raises OSError: the kernel has no nl80211 (FileNotFoundError), or a sandbox forbids netlink."""
-        self._sock = open_socket(NETLINK_GENERIC)
+        self.sock = open_socket(NETLINK_GENERIC)
         try:
-            self.family, self.groups = _family(self._sock)
+            self.family, self.groups = _family(self.sock)
         except BaseException:
-            self._sock.close()
+            self.sock.close()
             raise
 
     def __enter__(self) -> "Nl80211":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sock.close()
+        self.sock.close()
 
     def ask(self, command: int, *given: bytes, dump: bool = False) -> Iterator[Attributes]:
         """The answers' attributes; take them all before the next question.
@@ -75,8 +75,26 @@ class Nl80211:
             OSError: What the kernel says instead.
         """
         question = HEADER.pack(command, 0, 0) + b"".join(given)
-        for answer in ask_on(self._sock, self.family, _DUMP if dump else 0, question):
+        for answer in ask_on(self.sock, self.family, _DUMP if dump else 0, question):
             yield attributes(answer[HEADER.size :])
+
+    def order(self, command: int, *given: bytes) -> None:
+        """Has something done.
+
+        Raises:
+            OSError: What the kernel says instead of an acknowledgement.
+        """
+        try:
+            for _ in ask_on(self.sock, self.family, _ACK, HEADER.pack(command, 0, 0) + b"".join(given)):
+                pass
+        except OSError as e:
+            if e.errno:  # an acknowledgement is the error 0
+                raise
+
+    def join(self, group: str) -> None:
+        """From now on the kernel's words to a multicast group come to this socket: ask nothing more on it."""
+        self.sock.bind((0, 0))  # what has no number of its own hears nothing that the kernel tells all
+        self.sock.setsockopt(SOL_NETLINK, _ADD_MEMBERSHIP, self.groups[group])
 
     def of_interface(self, command: int, index: int) -> list[Attributes]:
         """A dump about one interface."""
@@ -84,8 +102,8 @@ class Nl80211:
 
     def interfaces(self) -> list[Interface]:
         """All of this namespace, by name; the nameless ones (of P2P) left out."""
-        found = [_interface(told) for told in self.ask(GET_INTERFACE, dump=True) if A_IFNAME in told]
-        return sorted(found, key=lambda each: each.name)
+        named = (told for told in self.ask(GET_INTERFACE, dump=True) if {A_IFNAME, A_IFINDEX} <= told.keys())
+        return sorted((_interface(told) for told in named), key=lambda each: each.name)
 
     def country(self, wiphy: int) -> str | None:
         """The regulatory domain that a radio is under."""

@@ -60,7 +60,8 @@ async def onboard(request: Onboard, path: str = DEFAULT_SOCKET) -> Onboarded:
         ProbeError: As `scan`; what failed on the way itself is in the answer.
     """
     async with _asked(request, path) as reader:
-        answer = await _answer(reader, request.limits.longest_s(fast=request.fast) + _ONBOARD_MARGIN_S)
+        longest_s = request.limits.longest_s(fast=request.fast, roam=request.roam)
+        answer = await _answer(reader, longest_s + _ONBOARD_MARGIN_S)
     if not isinstance(answer, Onboarded):
         raise _unfit()
     return answer

@@ -25,6 +25,7 @@ Phase = Literal[
     "portal",
     "first_byte",
     "fast",
+    "roam",
 ]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 Network = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.-]{1,63}\Z")]
@@ -52,9 +53,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dns_s: Annotated[Duration, Meta(ge=0.5, le=30)] = field(default=5.0, name="dns")
     http_s: Annotated[Duration, Meta(ge=0.5, le=30)] = field(default=10.0, name="http")
 
-    def longest_s(self, *, fast: bool) -> float:
+    def longest_s(self, *, fast: bool, roam: bool) -> float:
         """All of it, each part having taken its time."""
-        return self.join_s * (2 if fast else 1) + self.dhcp_s + self.gateway_s + self.dns_s + 2 * self.http_s
+        return self.join_s * (1 + fast + roam) + self.dhcp_s + self.gateway_s + self.dns_s + 2 * self.http_s
 
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +64,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         network: Its name in the radio helper's configuration, which has the SSID and the secrets.
         fast: After all that, leave and come back with the keys that are still known (PMKSA).
+        roam: Last, move to another access point of the network where one is heard well enough, by fast transition
+            (802.11r) where both offer that.
         check: Where the test for captive portals is; None: neither names nor HTTP are tried.
         check_text: What it answers; None: status 204 without a body.
         url: What is fetched for the first byte; None: the first byte of the check's answer counts.
@@ -73,6 +76,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     network: Network
     fast: bool = True
+    roam: bool = True
     check: Url | None = None
     check_text: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
     url: Url | None = None
@@ -123,6 +127,25 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         bool | None,
         Metric("", "1 when known keys (PMKSA) spared the exchange of SAE or EAP.", "higher"),
     ] = None
+    roam_authentication: Annotated[
+        float | None, Metric("seconds", "Moving to another access point: authentication.", "lower")
+    ] = None
+    roam_association: Annotated[
+        float | None, Metric("seconds", "Moving to another access point: reassociation.", "lower")
+    ] = None
+    roam_eap: Annotated[
+        float | None, Metric("seconds", "Moving: EAP, None where fast transition or known keys spared it.", "lower")
+    ] = None
+    roam_handshake: Annotated[
+        float | None, Metric("seconds", "Moving: 4-way handshake, None where fast transition spared it.", "lower")
+    ] = None
+    roam_join: Annotated[
+        float | None, Metric("seconds", "Moving: from the order until the link carried data again.", "lower")
+    ] = None
+    roam_fast: Annotated[
+        bool | None,
+        Metric("", "1 when the move was a fast transition (802.11r), 0 when not.", "higher"),
+    ] = None
     failed_phase: Phase | None = None
     status_code: Count | None = None
     """By which the access point refused authentication or association (IEEE Std 802.11-2020 §9.4.1.9)."""
@@ -133,6 +156,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     frequency: Annotated[Count | None, Metric("megahertz", "Middle of the access point's primary channel.")] = None
     security: Text | None = None
     """Key management in use, as wpa_supplicant writes it."""
+    roam_bssid: Address | None = None
+    """Of the access point that it moved to."""
     address: Address | None = None
     router: Address | None = None
     resolver: Address | None = None

@@ -96,6 +96,23 @@ def helper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
+def capture(name: str) -> Iterator[None]:
+    """All frames on the air meanwhile, into /run/out/NAME.pcap."""
+    run("ip", "link", "set", "hwsim0", "up")
+    log, file = HELD / "tcpdump.log", HELD / f"{name}.pcap"
+    with log.open("wb") as errors:
+        argv = ["tcpdump", "--immediate-mode", "-U", "-Z", "root", "-i", "hwsim0", "-w", str(file)]
+        process = subprocess.Popen(argv, stderr=errors)
+    wait_until(lambda: "listening on" in log.read_text(), "the capture")
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.copy(file, f"/run/out/{name}.pcap")
+
+
+@contextmanager
 def command_lines() -> Iterator[set[str]]:
     """Those of every process that is seen meanwhile, and their environments."""
     seen, ending = set[str](), threading.Event()

@@ -82,14 +82,24 @@ class AccessPoint:
         """Its hardware address."""
         return self.namespace.run("cat", f"/sys/class/net/{self.interface}/address").strip()
 
-    def start(self) -> None:
-        """Starts it; returns once it sends beacons."""
+    def start(self, *others: "AccessPoint") -> None:
+        """Starts it; returns once it sends beacons.
+
+        Args:
+            others: Of the same namespace, to be run by this one's hostapd: it carries keys from one to another.
+        """
+        configs = [str(each.write()) for each in (self, *others)]
+        with self.log_file.open("wb") as log:
+            self._process = self.namespace.popen(["hostapd", "-t", *configs], stdout=log, stderr=log)
+        there = len(configs)
+        until(lambda: self.log.count("AP-ENABLED") == there, lambda: f"{self.ssid} to be on the air\n{self.log}")
+
+    def write(self) -> Path:
+        """Its file."""
         options = {"ctrl_interface": self._control} | self.options
         config = HELD / f"{self.interface}.conf"
         config.write_text("".join(f"{key}={value}\n" for key, value in options.items() if value is not None))
-        with self.log_file.open("wb") as log:
-            self._process = self.namespace.popen(["hostapd", "-t", str(config)], stdout=log, stderr=log)
-        until(lambda: "AP-ENABLED" in self.log, lambda: f"{self.ssid} to be on the air\n{self.log}")
+        return config
 
     @property
     def log(self) -> str:

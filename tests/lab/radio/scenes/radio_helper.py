@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.radio_helper import nl80211
+from fibrewatch_agent.radio_helper import orders
 from fibrewatch_agent.radio_helper.messages import Monitor, Onboard, Scan
 from fibrewatch_agent.wifi import radio
 from tests.lab.radio import onboarding as here
@@ -124,7 +124,7 @@ def _uplink() -> str:
 
 
 def _names() -> list[str]:
-    return [each.name for each in nl80211.interfaces()]
+    return [each.name for each in orders.interfaces()]
 
 
 def _up(name: str) -> bool:
