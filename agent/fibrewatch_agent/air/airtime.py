@@ -8,6 +8,8 @@ whole 4 µs. Binary convolutional coding is assumed; LDPC may take a symbol more
 import math
 from typing import NamedTuple
 
+from fibrewatch_agent.air.wide import Wide
+
 _SERVICE_BITS, _TAIL_BITS = 16, 6
 _SYMBOL_S, _SHORT_SYMBOL_S = 4e-6, 3.6e-6
 _LEGACY_S = 20e-6
@@ -136,12 +138,12 @@ class Vht(NamedTuple):
         return _symbols(octets, per_symbol, encoders, 2 if self.stbc else 1) * _symbol_s(short=self.short_gi)
 
 
-Phy = Dsss | Ofdm | Ht | Vht
+Phy = Dsss | Ofdm | Ht | Vht | Wide
 
 
 def known(phy: Phy) -> bool:
     """Whether it has an airtime that we can tell."""
-    return phy.known if isinstance(phy, Ht | Vht) else True
+    return phy.known if isinstance(phy, Ht | Vht | Wide) else True
 
 
 def airtime_s(phy: Phy, octets: int) -> float:

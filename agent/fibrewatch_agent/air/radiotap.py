@@ -3,6 +3,7 @@
 import struct
 from typing import NamedTuple
 
+from fibrewatch_agent.air import radiotap_wide
 from fibrewatch_agent.air.airtime import Dsss, Ht, Ofdm, Phy, Vht
 
 _HEAD = struct.Struct("<BBHI")
@@ -12,9 +13,9 @@ _FIELDS: tuple[tuple[int, int], ...] = (
     *((1, 1), (1, 1), (4, 8), (1, 3), (4, 8), (2, 12), (8, 12), (2, 12)),
     *((2, 12), (2, 6), (1, 1), (2, 4)),
 )
-"""Alignment and size of each field by its bit; what comes from bit 28 on is not read."""
-_TSFT, _FLAGS, _RATE, _SIGNAL, _MCS, _AMPDU, _VHT, _HE, _PSDU = 0, 1, 2, 5, 19, 20, 21, 23, 26
-_MORE = 1 << 31
+"""Alignment and size of each field by its bit, up to 27."""
+_TSFT, _FLAGS, _RATE, _SIGNAL, _MCS, _AMPDU, _VHT, _HE, _PSDU, _L_SIG, _TLV = 0, 1, 2, 5, 19, 20, 21, 23, 26, 27, 28
+_RADIOTAP_AGAIN, _MORE = 1 << 29, 1 << 31
 _SHORT_PREAMBLE, _FCS, _BAD_FCS = 0x02, 0x10, 0x40
 _DSSS_RATES = frozenset({2, 4, 11, 22})
 _OFDM_RATES = frozenset({12, 18, 24, 36, 48, 72, 96, 108})
@@ -34,6 +35,7 @@ class Radio(NamedTuple):
         signal: dBm.
         ampdu: Frames of one number are of one transmission.
         empty: A preamble without a frame.
+        whole_s: How long the transmission is, all its frames together, by its own legacy header.
     """
 
     length: int
@@ -44,6 +46,7 @@ class Radio(NamedTuple):
     signal: int | None = None
     ampdu: int | None = None
     empty: bool = False
+    whole_s: float | None = None
 
 
 def parse(data: bytes) -> Radio | None:
@@ -58,41 +61,49 @@ def parse(data: bytes) -> Radio | None:
 
 
 def _places(data: bytes, length: int, present: int) -> dict[int, int] | None:
-    """Where each field of the first namespace stands."""
-    at, more = _HEAD.size, present
-    while more & _MORE:
+    """Where each field of radiotap's own namespace first stands."""
+    at, words = _HEAD.size, [present]
+    while words[-1] & _MORE:
         if at + 4 > length:
             return None
-        (more,) = struct.unpack_from("<I", data, at)
+        words.append(*struct.unpack_from("<I", data, at))
         at += 4
-    found = {}
-    for bit, (align, size) in enumerate(_FIELDS):
-        if present & 1 << bit:
-            at += -at % align
-            if at + size > length:
-                return None
-            found[bit] = at
-            at += size
+    found: dict[int, int] = {}
+    for word in words:
+        for bit, (align, size) in enumerate(_FIELDS):
+            if word & 1 << bit:
+                at += -at % align
+                if at + size > length:
+                    return None
+                found.setdefault(bit, at)
+                at += size
+        if word & 1 << _TLV:
+            found[_TLV] = at + -at % 4
+        if not word & _RADIOTAP_AGAIN:  # what follows is somebody else's
+            break
     return found
 
 
 def _radio(data: bytes, length: int, places: dict[int, int]) -> Radio:
     flags = data[places[_FLAGS]] if _FLAGS in places else 0
+    told = radiotap_wide.tlvs(data, places[_TLV], length) if _TLV in places else {}
+    new = _HE in places or radiotap_wide.EHT in told or radiotap_wide.U_SIG in told
     return Radio(
         length=length,
-        phy=_phy(data, places, short=bool(flags & _SHORT_PREAMBLE)),
+        phy=_phy(data, places, told, short=bool(flags & _SHORT_PREAMBLE)),
         fcs=bool(flags & _FCS),
         bad=bool(flags & _BAD_FCS),
         tsft_us=struct.unpack_from("<Q", data, places[_TSFT])[0] if _TSFT in places else None,
         signal=struct.unpack_from("<b", data, places[_SIGNAL])[0] if _SIGNAL in places else None,
         ampdu=struct.unpack_from("<I", data, places[_AMPDU])[0] if _AMPDU in places else None,
         empty=_PSDU in places,
+        whole_s=radiotap_wide.legacy_s(data, places[_L_SIG]) if new and _L_SIG in places else None,
     )
 
 
-def _phy(data: bytes, places: dict[int, int], *, short: bool) -> Phy | None:
-    if _HE in places:
-        return None
+def _phy(data: bytes, places: dict[int, int], told: dict[int, bytes], *, short: bool) -> Phy | None:
+    if radiotap_wide.EHT in told or radiotap_wide.U_SIG in told or _HE in places:
+        return radiotap_wide.he(data, places[_HE]) if _HE in places else radiotap_wide.eht(told)
     if _VHT in places:
         return _vht(data, places[_VHT])
     if _MCS in places:

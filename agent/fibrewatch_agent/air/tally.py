@@ -86,19 +86,32 @@ class Tally:
 
     def _airtime_of(self, radio: Radio, frame: Frame | None, octets: int) -> float:
         """Frames of one A-MPDU share one preamble: each adds what it makes the whole longer."""
+        if radio.whole_s is not None:
+            return self._part_of(radio, frame, radio.whole_s)
         if radio.phy is None or not airtime.known(radio.phy):
             self.unrated += 1
             return 0.0
         if radio.ampdu is None:
             self._ampdu = None
             return airtime.airtime_s(radio.phy, octets)
-        sender = frame.sender if frame is not None else None
-        before = self._ampdu
-        goes_on = before is not None and before[0] == radio.ampdu and (sender is None or before[1] in (None, sender))
-        so_far = before[2] if before is not None and goes_on else 0
+        so_far = self._so_far(radio.ampdu, frame, octets)
         whole = so_far + airtime.subframe(octets)
-        self._ampdu = (radio.ampdu, sender or (before[1] if before is not None and goes_on else None), whole)
         return airtime.airtime_s(radio.phy, whole) - (airtime.airtime_s(radio.phy, so_far) if so_far else 0.0)
+
+    def _part_of(self, radio: Radio, frame: Frame | None, whole_s: float) -> float:
+        """The first frame of an A-MPDU stands for all of it."""
+        if radio.ampdu is None:
+            self._ampdu = None
+            return whole_s
+        return 0.0 if self._so_far(radio.ampdu, frame, 1) else whole_s
+
+    def _so_far(self, number: int, frame: Frame | None, octets: int) -> int:
+        """What came of this A-MPDU before these octets; another one of the same number has another sender."""
+        sender, before = frame.sender if frame is not None else None, self._ampdu
+        if before is None or before[0] != number or (sender is not None and before[1] not in (None, sender)):
+            before = (number, None, 0)
+        self._ampdu = (number, sender or before[1], before[2] + airtime.subframe(octets))
+        return before[2]
 
     def _sent(self, frame: Frame) -> _Sent:
         """The sender's network: as the frame says, else where the sender, or who is answered, is known from."""
