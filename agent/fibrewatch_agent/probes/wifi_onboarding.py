@@ -22,7 +22,7 @@ async def wifi_onboarding(params: Params, box: Box) -> Result:
     names = [name for name in Onboard.__struct_fields__ if hasattr(params, name)]
     fields: dict[str, Any] = {name: getattr(params, name) for name in names}
     answer = await radio.onboard(Onboard(interface=box.interface, **fields), params.socket)
-    box.used_family = 4
+    box.used_family = 6 if ":" in (answer.result.address or "") else 4
     result = msgspec.structs.replace(answer.result, interface=answer.result.interface or box.interface)
     if answer.error is not None:
         raise ProbeError(answer.error, answer.detail or answer.error, result)

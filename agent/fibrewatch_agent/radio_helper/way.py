@@ -10,7 +10,7 @@ from fibrewatch.results.wifi_onboarding import PHASES, Phase, Result
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.net.sockets import probe_error
 
-_IN_ALL = ("join", "dhcp", "gateway", "dns", "portal")
+_IN_ALL = ("join", "dhcp", "slaac", "gateway", "dns", "portal")
 
 
 class Way:
@@ -55,5 +55,5 @@ class Way:
 
     def result(self) -> Result:
         """The Result of what was noted."""
-        passed = sum(self._figures.get(phase) is not None for phase in PHASES)
+        passed = sum(self._figures.get(phase) is not None for phase in (*PHASES, "slaac"))
         return Result(**self._figures, phases_passed=passed)

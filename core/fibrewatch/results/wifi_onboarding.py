@@ -70,7 +70,7 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         check_text: What it answers; None: status 204 without a body.
         url: What is fetched for the first byte; None: the first byte of the check's answer counts.
         name: Asked of the network's resolver; None: the host of `check`.
-        resolver: Numeric; None: the one that DHCP names first.
+        resolver: Numeric; None: the first that DHCP, or the router's advertisement, names.
         socket: The radio helper's.
     """
 
@@ -101,7 +101,13 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     handshake: Annotated[float | None, Metric("seconds", "4-way handshake.", "lower")] = None
     join: Annotated[float | None, Metric("seconds", "From the start until the link carried data.", "lower")] = None
     dhcp: Annotated[float | None, Metric("seconds", "From DISCOVER to ACK, resent ones included.", "lower")] = None
-    gateway: Annotated[float | None, Metric("seconds", "Until the gateway answered ARP.", "lower")] = None
+    slaac: Annotated[
+        float | None,
+        Metric("seconds", "Without DHCP: until an IPv6 address by advertisement was usable.", "lower"),
+    ] = None
+    gateway: Annotated[
+        float | None, Metric("seconds", "Until the gateway answered ARP, or IPv6's solicitation.", "lower")
+    ] = None
     dns: Annotated[float | None, Metric("seconds", "Until the name was resolved.", "lower")] = None
     portal: Annotated[float | None, Metric("seconds", "The test for a captive portal.", "lower")] = None
     first_byte: Annotated[

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fibrewatch_agent.radio_helper.points import elsewhere, points, printed
 from fibrewatch_agent.wifi.joining import Event, Joining
 
 AP = "02:00:00:00:01:00"
@@ -135,3 +136,64 @@ def test_who_does_not_arrive_in_time_failed_where_it_came_furthest(name: str) ->
     joining = joined(*texts)
     assert joining.failure is None
     assert tuple(joining.given_up(9)) == expected
+
+
+AWAY = "02:00:00:00:02:00"
+MOVED = [text.replace(AP, AWAY) for text in (AUTH, ASSOC, ASSOCIATED, KEYS, CONNECTED)]
+
+
+def moved(*texts: str, eap: bool = False) -> Joining:
+    """As `joined`, from another access point with fast transition's key management."""
+    joining = Joining(0.0, eap=eap, ft=True)
+    for at, text in enumerate(texts, 1):
+        joining.take(Event(float(at), text))
+    return joining
+
+
+@pytest.mark.parametrize("eap", [False, True])
+def test_fast_transition_has_neither_eap_nor_a_handshake(eap: bool) -> None:
+    joining = moved(*MOVED[:3], MOVED[4], eap=eap)
+    assert joining.transition
+    assert joining.times() == {"scan": 1, "authentication": 1, "association": 2}
+    assert (joining.connected, joining.bssid) == (AWAY, AWAY)
+
+
+def test_a_move_with_the_whole_handshake_is_no_fast_transition() -> None:
+    assert not moved(*MOVED).transition
+    assert moved(*MOVED).times()["handshake"] == 2
+    assert not moved(*MOVED[:3], EAP_STARTED, EAP_DONE, *MOVED[3:], eap=True).transition
+    assert not joined(AUTH, ASSOC, ASSOCIATED, CONNECTED).transition, "the first way onto a network is none"
+
+
+def test_who_is_back_at_the_old_access_point_says_so() -> None:
+    joining = moved(
+        *MOVED[:2], f"CTRL-EVENT-DISCONNECTED bssid={AWAY} reason=2", AUTH, ASSOC, ASSOCIATED, KEYS, CONNECTED
+    )
+    assert (joining.connected, joining.failure) == (AP, None)
+
+
+SCAN_RESULTS = (
+    "bssid / frequency / signal level / flags / ssid\n"
+    "02:00:00:00:01:00\t2437\t-40\t[WPA2-PSK+FT/PSK-CCMP][ESS]\tfibre\n"
+    "02:00:00:00:02:00\t2462\t-60\t[WPA2-PSK+FT/PSK-CCMP][ESS]\tfibre\n"
+    "02:00:00:00:03:00\t2412\t-50\t[WPA2-PSK-CCMP][ESS]\tfibre\n"
+    '02:00:00:00:04:00\t2412\t-20\t[ESS]\tcaf\\xc3\\xa9 \\\\ \\"\n'
+    "02:00:00:00:05:00\t2412\t-30\t[ESS]\t\n"
+    "02:00:00:00:06:00\t2412\t-75\t[WPA2-PSK+FT/PSK-CCMP][ESS]\tfar\n"
+    "nonsense\n\t\t\t\t\n"
+)
+
+
+def test_where_a_station_would_move_to() -> None:
+    heard = list(points(SCAN_RESULTS))
+    assert len(heard) == 6
+    found = elsewhere(heard, "fibre", AP)
+    assert found is not None
+    assert found.bssid == "02:00:00:00:02:00", "fast transition goes before a stronger signal"
+    assert elsewhere(heard, "far", None) is None, "too weak to move to"
+    assert elsewhere(heard, printed('café \\ "'.encode()), None) is not None
+    assert elsewhere(heard, "elsewhere", None) is None
+
+
+def test_names_are_printed_as_wpa_supplicant_prints_them() -> None:
+    assert printed(b'a\x1b[31m\t\n\r\x00\xff"\\') == 'a\\e[31m\\t\\n\\r\\x00\\xff\\"\\\\'

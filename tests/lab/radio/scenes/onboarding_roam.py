@@ -33,6 +33,8 @@ def scene(world: World) -> Any:
     }
     inside = world.namespace("points")
     interfaces = [world.radios.move(radio, inside) for radio in (1, 2)]
+    inside.run("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
+    inside.run("ip", "link", "set", "br0", "up")
     with here.helper():
         return {name: _moved(world, name, interfaces, inside, options) for name, options in kinds.items()}
 
