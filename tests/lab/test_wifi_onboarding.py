@@ -13,7 +13,7 @@ import pytest
 from tests.lab.radio.play import play
 from tests.lab.radio.world import PASSPHRASE
 
-_AUTHENTICATION, _ASSOCIATION = 11, (0, 2)  # subtypes of management frames; 2 is reassociation
+_AUTHENTICATION, _ASSOCIATION, _REASSOCIATED = 11, (0, 2), 3  # subtypes of management frames; 2 is reassociation
 _SLACK_S = {"": 0.02, "fast_": 0.002}
 """What the station's own program may take besides: a new process runs its code for the first time."""
 _WAY = ("scan", "authentication", "association", "handshake", "dhcp", "gateway", "dns", "portal", "first_byte")
@@ -25,6 +25,7 @@ class Frame(NamedTuple):
     at: float
     kind: int
     key_message: str
+    algorithm: str = ""
 
 
 def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
@@ -84,12 +85,12 @@ def stamps(log: str, text: str) -> list[float]:
 
 def frames(pcap: Path) -> list[Frame]:
     """All frames but retries, as tshark reads them."""
-    fields = ["frame.time_epoch", "wlan.fc.type_subtype", "wlan_rsna_eapol.keydes.msgnr"]
+    fields = ["frame.time_epoch", "wlan.fc.type_subtype", "wlan_rsna_eapol.keydes.msgnr", "wlan.fixed.auth.alg"]
     argv = ["tshark", "-r", str(pcap), "-Y", "wlan.fc.retry == 0", "-T", "fields"]
     argv += [word for field in fields for word in ("-e", field)]
     lines = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
     parts = [line.split("\t") for line in lines]
-    return [Frame(float(at), int(kind, 0), number) for at, kind, number in parts]
+    return [Frame(float(at), int(kind, 0), number, algorithm) for at, kind, number, algorithm in parts]
 
 
 REFUSED = {
@@ -133,6 +134,30 @@ def test_what_fails_behind_the_access_point_is_named(tmp_path: Path) -> None:
     facts = play("onboarding_behind", tmp_path / "lab", virtual_time=True, timeout_s=1200)
     named(facts, BEHIND)
     assert facts["portal"]["result"]["portal_detected"] is True
+
+
+@pytest.mark.full_lab
+def test_moves_by_fast_transition_and_without(tmp_path: Path) -> None:
+    facts = play("onboarding_roam", tmp_path / "lab", virtual_time=True, timeout_s=900)
+    for name in ("psk", "sae", "eap", "psk-without"):
+        result, found = facts[name]["result"], frames(tmp_path / f"lab/{name}.pcap")
+        fast, own_eap = name != "psk-without", name == "eap"
+        assert facts[name]["error"] is None, facts[name]
+        assert (result["roam_fast"], result["roam_bssid"]) == (fast, "02:00:00:00:02:00"), result
+        assert ("roam_handshake" in result, "roam_eap" in result, "eap" in result) == (not fast, False, own_eap)
+        moves = [frame for frame in found if frame.kind == _AUTHENTICATION and frame.algorithm == "2"]
+        assert len(moves) == (2 if fast else 0), "802.11r's own authentication (802.11-2020 Table 9-42)"
+        answered = [frame.at for frame in found if frame.kind == _REASSOCIATED][-1]
+        begun = [frame.at for frame in found if frame.kind == _AUTHENTICATION and frame.at < answered][-2]
+        assert any(frame.key_message for frame in found if frame.at > begun) != fast
+        took = result["roam_authentication"] + result["roam_association"]
+        assert took >= answered - begun
+        assert took == pytest.approx(answered - begun, abs=0.06), "the station leaves its channel first"
+        assert result["roam_join"] < result["join"] / 20
+    strangers = facts["psk-strangers"]
+    named(facts, {"psk-strangers": ("roam", "denied", "the access point refuses")})
+    assert strangers["result"]["status_code"] == 53, "invalid PMKID"
+    assert strangers["result"]["fast_join"] > 0
 
 
 def named(facts: Any, expected: dict[str, tuple[str, str, str]]) -> None:

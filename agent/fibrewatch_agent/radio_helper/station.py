@@ -9,7 +9,7 @@ from pathlib import Path
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.child import child
 from fibrewatch_agent.radio_helper.order import Order
-from fibrewatch_agent.radio_helper.points import Point, elsewhere, points
+from fibrewatch_agent.radio_helper.points import Point, elsewhere, mobility_domain, points
 from fibrewatch_agent.radio_helper.way import Way
 from fibrewatch_agent.wifi.control import Control, attached
 from fibrewatch_agent.wifi.joining import Event, Failure, Joining, reason_of
@@ -68,6 +68,10 @@ class Station:
         what = f"{self._order.ssid!r} is there with another security: {seen[0].flags}"
         return why._replace(error="denied", detail=what)
 
+    async def _domain(self, bssid: str) -> bytes | None:
+        """The mobility domain that an access point says it is of."""
+        return mobility_domain(await self._control.ask(f"BSS {bssid}"))
+
     async def _points(self) -> list[Point]:
         return list(points(await self._control.ask("SCAN_RESULTS")))
 
@@ -98,7 +102,7 @@ class Station:
             began = time.monotonic()
             await self._control.ask("RECONNECT")
             fresh: list[Event] = []
-            joining = await self._followed(began, fresh, ft=self._security.startswith("FT"))
+            joining = await self._followed(began, fresh)
             if joining.ended is None:
                 why = joining.given_up(self._order.request.limits.join_s)
                 raise ProbeError(why.error, f"{why.phase}: {why.detail}")
@@ -119,12 +123,14 @@ class Station:
         if wanted is None:
             return
         self._way.note(roam_bssid=wanted.bssid)
+        domains = [await self._domain(bssid) for bssid in (status.get("bssid", ""), wanted.bssid)]
+        ft = status.get("key_mgmt", "").startswith("FT") and None not in domains and domains[0] == domains[1]
         async with self._way.phase("roam", self._order.request.limits.join_s + _LEAVE_S):
             while self._control.event_now() is not None:
                 pass  # of what was before
             began = time.monotonic()
             await self._control.ask(f"ROAM {wanted.bssid}")
-            joining = await self._followed(began, ft=status.get("key_mgmt", "").startswith("FT"))
+            joining = await self._followed(began, ft=ft)
             if joining.ended is None:
                 self._way.note(status_code=joining.status_code, reason_code=joining.reason_code)
                 why = joining.given_up(self._order.request.limits.join_s)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fibrewatch.results.wifi_link import Generation
 from fibrewatch_agent.wifi.channels import Span, span
 
-_SSID, _DSSS, _LOAD, _HT_CAPABILITIES, _HT_OPERATION = 0, 3, 11, 45, 61
+_SSID, _LOAD, _HT_CAPABILITIES, _MOBILITY_DOMAIN, _HT_OPERATION = 0, 11, 45, 54, 61
 _VHT_CAPABILITIES, _VHT_OPERATION, _EXTENDED = 191, 192, 255
 _HE_CAPABILITIES, _HE_OPERATION, _EHT_OPERATION, _EHT_CAPABILITIES = 256 + 35, 256 + 36, 256 + 106, 256 + 108
 _LONGEST_SSID = 32
@@ -88,6 +88,12 @@ def load(elements: Elements) -> Load | None:
         return None
     capacity = int.from_bytes(body[3:5], "little")
     return Load(int.from_bytes(body[:2], "little"), body[2] / 255, capacity * 32e-6)
+
+
+def mobility_domain(elements: Elements) -> bytes | None:
+    """Among whose access points keys are carried along (fast transition, §9.4.2.46)."""
+    body = elements.get(_MOBILITY_DOMAIN, b"")
+    return body[:2] if len(body) == 3 else None
 
 
 def generation(elements: Elements) -> Generation:

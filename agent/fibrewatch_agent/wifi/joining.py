@@ -47,7 +47,7 @@ class Joining:
     """
 
     def __init__(self, began: float, *, eap: bool, keys: bool = True, ft: bool = False) -> None:
-        """`ft`: the key management in use is one of fast transition, and an earlier way had the whole handshake."""
+        """`ft`: it is a move within one mobility domain, with key management of fast transition (§13.5)."""
         self._began, self._eap, self._keys, self._ft = began, eap, keys, ft
         self.begun: dict[Phase, float] = {"scan": began}
         self.ended: float | None = None
@@ -60,7 +60,7 @@ class Joining:
         self.failure: Failure | None = None
         self.last: Failure | None = None
         self.furthest: Phase = "scan"
-        self.eap_seen = self.transition = self._negotiated = False
+        self.eap_seen = self.transition = False
         self._certificate: str | None = None
         self._new_attempt = True
 
@@ -92,7 +92,6 @@ class Joining:
         ("CTRL-EVENT-EAP-TLS-CERT-ERROR", "_certificate_refused"),
         ("CTRL-EVENT-EAP-FAILURE", "_eap_failed"),
         ("CTRL-EVENT-EAP-SUCCESS", "_eap_succeeded"),
-        ("WPA: Key negotiation completed", "_keys_agreed"),
         ("WPA: 4-Way Handshake failed", "_handshake_failed"),
         ("CTRL-EVENT-AUTH-REJECT", "_rejected"),
         ("CTRL-EVENT-ASSOC-REJECT", "_rejected"),
@@ -104,7 +103,6 @@ class Joining:
         """Those after it belong to an earlier attempt."""
         self.begun = {each: when for each, when in self.begun.items() if PHASES.index(each) < PHASES.index(phase)}
         self.begun[phase] = at
-        self._negotiated = False
         self.furthest = max(self.furthest, phase, key=PHASES.index)
 
     def _scanned(self, event: Event) -> None:
@@ -176,12 +174,9 @@ class Joining:
         if self.phase == "eap" and self.eap_seen and "locally_generated" not in event.text:
             self._eap_failed(event)
 
-    def _keys_agreed(self, event: Event) -> None:
-        self._negotiated = True
-
     def _connected(self, event: Event) -> None:
-        if self._ft and not self._negotiated and not self.eap_seen:
-            self.transition = True
+        self.transition = self._ft and not self.eap_seen and self.attempts == 1  # a second try agrees on all anew
+        if self.transition:
             self.begun = {each: at for each, at in self.begun.items() if each not in ("eap", "handshake")}
         if self._eap and not self.eap_seen and "eap" in self.begun:
             self.begun["handshake"] = self.begun.pop("eap")  # known keys: there was no EAP at all

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fibrewatch_agent.radio_helper.points import elsewhere, points, printed
+from fibrewatch_agent.radio_helper.points import elsewhere, mobility_domain, points, printed
 from fibrewatch_agent.wifi.joining import Event, Joining
 
 AP = "02:00:00:00:01:00"
@@ -143,7 +143,7 @@ MOVED = [text.replace(AP, AWAY) for text in (AUTH, ASSOC, ASSOCIATED, KEYS, CONN
 
 
 def moved(*texts: str, eap: bool = False) -> Joining:
-    """As `joined`, from another access point with fast transition's key management."""
+    """As `joined`, from another access point of one mobility domain."""
     joining = Joining(0.0, eap=eap, ft=True)
     for at, text in enumerate(texts, 1):
         joining.take(Event(float(at), text))
@@ -152,17 +152,26 @@ def moved(*texts: str, eap: bool = False) -> Joining:
 
 @pytest.mark.parametrize("eap", [False, True])
 def test_fast_transition_has_neither_eap_nor_a_handshake(eap: bool) -> None:
-    joining = moved(*MOVED[:3], MOVED[4], eap=eap)
+    joining = moved(*MOVED, eap=eap)
     assert joining.transition
-    assert joining.times() == {"scan": 1, "authentication": 1, "association": 2}
+    assert joining.times() == {"scan": 1, "authentication": 1, "association": 3}
     assert (joining.connected, joining.bssid) == (AWAY, AWAY)
 
 
-def test_a_move_with_the_whole_handshake_is_no_fast_transition() -> None:
-    assert not moved(*MOVED).transition
-    assert moved(*MOVED).times()["handshake"] == 2
+def test_a_move_with_the_whole_exchange_is_no_fast_transition() -> None:
     assert not moved(*MOVED[:3], EAP_STARTED, EAP_DONE, *MOVED[3:], eap=True).transition
-    assert not joined(AUTH, ASSOC, ASSOCIATED, CONNECTED).transition, "the first way onto a network is none"
+    assert not joined(*MOVED).transition
+    assert not moved(MOVED[0], f"CTRL-EVENT-DISCONNECTED bssid={AWAY} reason=2", SCAN, *MOVED).transition
+    assert joined(*MOVED).times()["handshake"] == 2
+
+
+BSS = "id=1\nbssid=02:00:00:00:02:00\nfreq=2462\n{}flags=[ESS]\n"
+
+
+def test_the_mobility_domain_is_read_from_the_elements() -> None:
+    assert mobility_domain(BSS.format("ie=00056669627265" + "3603a1b200" + "0b05010000127a\n")) == b"\xa1\xb2"
+    for other in ("ie=00056669627265\n", "ie=3602a1b2\n", "ie=3603a1\n", "ie=xyz\n", "ie=\n", ""):
+        assert mobility_domain(BSS.format(other)) is None, other
 
 
 def test_who_is_back_at_the_old_access_point_says_so() -> None:
