@@ -79,6 +79,16 @@ def fill(collector: CollectorProcess, broker: int) -> None:
     collector.wait(lambda: _above_zero(collector.get("/metrics")[1], wanted), "judged minutes", 120)
 
 
+def share_a_target(broker: int, simulated: int, agents: int) -> None:
+    """Three of the simulator's sites are back and hear one target: so many make it a shared one, as long as they do."""
+    now, rng = time.time(), Random(0)
+    status = wire.Status(state="online", version="1", boot="00000000", at=datetime.fromtimestamp(now, UTC))
+    for agent in generate.fleet(simulated, agents)[::agents][:3]:
+        run = run_of(PROBES["ping"], now - 61, rng, target="neutral-1", role="neutral", interface="eth0", test="ping")
+        asyncio.run(publish(broker, agent, status))
+        asyncio.run(deliver(broker, agent, [run], "00000000000000bb"))
+
+
 def _above_zero(page: bytes, series: bytes) -> bool:
     return any(line.startswith(series) and line.split()[-1] != b"0" for line in page.splitlines())
 

@@ -87,6 +87,8 @@ def watched(
                 made = Watched(prometheus, span_s, step_s)
                 own = "count_over_time(fibrewatch_collector_info[1m]) > 4"
                 collector.wait(lambda: bool(prometheus.query(own)), "a few scrapes", 120)
+                scenario_fleet.share_a_target(broker.port, simulated, agents)
+                collector.wait(lambda: bool(prometheus.query("fibrewatch_target_down")), "a shared target", 120)
                 made.end = time.time()
                 yield made
 
