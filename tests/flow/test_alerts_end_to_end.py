@@ -154,24 +154,24 @@ def status(lost: tuple[str, ...] = (), state: str = "online") -> Status:
 
 async def all_measure(world: World) -> None:
     """The fifty, and the one under work: a minute in which all is well."""
-    start = time() - 62
-    for number, box in enumerate(boxes()):
-        runs = [window(name, start) for name in ("gw", "dns", "edge", "far")]
+    runs = [window(name, time() - 62) for name in ("gw", "dns", "edge", "far")]
+
+    async def measure(number: int, box: AgentId) -> None:
         await deliver(world.broker.port, box, runs, f"{number:016x}")
         await publish(world.broker.port, box, status())
+
+    await asyncio.gather(*(measure(*each) for each in enumerate(boxes())))
 
 
 async def faults(world: World) -> None:
     """The responder is lost to all, and one site falls silent."""
     *fifty, worked = boxes()
     await publish(world.broker.port, worked, status(state="offline"))
-    for box in fifty:
-        await publish(world.broker.port, box, status(("far",)))
+    await asyncio.gather(*(publish(world.broker.port, box, status(("far",))) for box in fifty))
 
 
 async def over(world: World) -> None:
-    for box in boxes():
-        await publish(world.broker.port, box, status())
+    await asyncio.gather(*(publish(world.broker.port, box, status()) for box in boxes()))
 
 
 QUIET = {"FibrewatchWifiCoverage", "FibrewatchCertificateExpiring", "FibrewatchObjectiveMissed"}
