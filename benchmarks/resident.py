@@ -133,22 +133,24 @@ def _at_a_site(seconds: float) -> Resident:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="fibrewatch-bench-")))
         site = stack.enter_context(Chain(2))
-        _start_far_end(stack, folder, site)
-        _start_gateway(stack, folder, site)
+        start_far_end(stack, folder, site)
+        start_gateway(stack, folder, site)
         argv = python("-m", "benchmarks.resident", "--inside", str(folder), "--duration", str(seconds))
-        argv = site.box.exec("unshare", "--mount", "sh", "-c", f'{_mounts(folder)} exec "$@"', "sh", *argv)
+        argv = site.box.exec("unshare", "--mount", "sh", "-c", f'{mounts(folder)} exec "$@"', "sh", *argv)
         done = subprocess.run(argv, check=False, cwd=ROOT, stdout=subprocess.PIPE, timeout=seconds + 120)
     if done.returncode != 0:
         raise SystemExit(done.returncode)
     return msgspec.json.decode(done.stdout, type=Resident)
 
 
-def _mounts(folder: Path) -> str:
+def mounts(folder: Path) -> str:
+    """A command that gives the box its own resolver, before others."""
     (folder / "resolv.conf").write_text("nameserver 10.99.0.2\n", "ascii")
     return f"mount --bind {folder}/resolv.conf /etc/resolv.conf &&"
 
 
-def _start_far_end(stack: ExitStack, folder: Path, site: Chain) -> None:
+def start_far_end(stack: ExitStack, folder: Path, site: Chain) -> None:
+    """What the box measures against."""
     for address in (*RESPONDERS[1:], NEUTRAL, SERVER):
         site.far.run("ip", "addr", "add", f"{address}/24", "dev", "in")
     authority = Authority(folder / "ca")
@@ -160,7 +162,8 @@ def _start_far_end(stack: ExitStack, folder: Path, site: Chain) -> None:
         stack.enter_context(Process(site.far.exec(*argv), folder / f"responder-{address}.log"))
 
 
-def _start_gateway(stack: ExitStack, folder: Path, site: Chain) -> None:
+def start_gateway(stack: ExitStack, folder: Path, site: Chain) -> None:
+    """Addresses and names for the box."""
     argv = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--interface=in", "--except-interface=lo"]
     argv += ["--bind-interfaces", "--no-resolv", "--no-hosts", "--no-ping", f"--dhcp-leasefile={folder}/leases"]
     argv += [
@@ -175,8 +178,8 @@ def _start_gateway(stack: ExitStack, folder: Path, site: Chain) -> None:
 def _measure(folder: Path, seconds: float) -> Resident:
     with ExitStack() as stack:
         broker = stack.enter_context(Mosquitto(folder))
-        http = _start_collector(stack, folder, broker.port)
-        agent = _start_agent(stack, folder, broker.port)
+        http = start_collector(stack, folder, broker.port)
+        agent = start_agent(stack, folder, broker.port)
         time.sleep(_SETTLE_S)
         rss = child_rss = 0
         cpu, begun = _cpu_s(agent.pid), time.monotonic()
@@ -191,7 +194,8 @@ def _measure(folder: Path, seconds: float) -> Resident:
     return Resident(rss, peak, used[0] / elapsed, child_rss, used[1] / elapsed, elapsed, outcomes)
 
 
-def _start_collector(stack: ExitStack, folder: Path, broker: int) -> int:
+def start_collector(stack: ExitStack, folder: Path, broker: int) -> int:
+    """Its port for HTTP."""
     http = free_port()
     (folder / "sites.toml").write_text(sites_toml([AGENT]), "utf-8")
     (folder / "collector.toml").write_text(collector_toml(broker, http), "utf-8")
@@ -201,8 +205,9 @@ def _start_collector(stack: ExitStack, folder: Path, broker: int) -> int:
     return http
 
 
-def _start_agent(stack: ExitStack, folder: Path, broker: int) -> Process:
-    text = CONFIG.format(
+def start_agent(stack: ExitStack, folder: Path, broker: int, more: str = "") -> Process:
+    """With `more` tables in its config."""
+    text = (CONFIG + more).format(
         agent=AGENT,
         folder=folder,
         port=broker,
