@@ -28,12 +28,12 @@ def fresh(release: str) -> Path:
 def built(version: str, *wanted: str) -> list[Path]:
     """Packages of this checkout."""
     out = ROOT / "dist" / version
-    names = [out / f"{each.replace('_', f'_{version}_')}.deb" for each in wanted]
-    if not all(each.exists() for each in names):
-        argv = [sys.executable, str(ROOT / "deploy/debian/build.py"), "--version", version, "--out", str(out), *wanted]
+    names = {each: out / f"{each.replace('_', f'_{version}_')}.deb" for each in wanted}
+    if missing := [each for each, path in names.items() if not path.exists()]:
+        builder = [sys.executable, str(ROOT / "deploy/debian/build.py"), "--quick", "--version", version]
         out.mkdir(parents=True, exist_ok=True)
-        subprocess.run(argv, check=True)
-    return names
+        subprocess.run([*builder, "--out", str(out), *missing], check=True)
+    return list(names.values())
 
 
 class Tree:
