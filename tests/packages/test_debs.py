@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages.emulated import aarch64_is_understood
 from tests.packages.tree import Tree, built
 
 pytestmark = pytest.mark.packages
@@ -97,6 +98,22 @@ def test_everything_in_the_arm64_package_is_of_that_machine(tmp_path: Path) -> N
     assert set(machines) == {183}, "EM_AARCH64"
     for python in ("311", "313"):
         assert list(tmp_path.rglob(f"msgspec/*cpython-{python}-aarch64*")), python
+
+
+def test_the_arm64_package_is_installed_and_runs_under_emulation(tmp_path: Path) -> None:
+    """Debian's own Python for aarch64 imports all that an agent's run needs, and what the children need."""
+    with aarch64_is_understood():
+        tree = Tree(tmp_path, architecture="arm64")
+        assert tree.sh("uname -m").strip() == "aarch64"
+        tree.install(*built(OLD, "fibrewatch-agent_arm64"))
+        assert tree.sh("fibrewatch-agent --version").strip() == "fibrewatch-agent 0.1.0"
+        tree.write("/etc/fibrewatch/agent.toml", CONFIG)
+        assert "ok: paris/cargo/box-01" in tree.sh("fibrewatch-agent check-config")
+        path = "import sys; sys.path.insert(0, '/usr/lib/fibrewatch-agent')"
+        modules = "msgspec._core, psutil, aiomqtt, aiohttp, cryptography.x509, scapy.layers.dhcp, fibrewatch_agent.app"
+        tree.sh(f'/usr/bin/python3 -IS -c "{path}; import {modules}"')
+        tree.sh("dpkg --purge fibrewatch-agent")
+        assert not (tree.path / "usr/lib/fibrewatch-agent").exists()
 
 
 def test_the_agent_under_a_real_systemd(tmp_path: Path) -> None:
