@@ -136,6 +136,36 @@ def test_the_agent_under_a_real_systemd(tmp_path: Path) -> None:
     assert "●" not in said, "nothing failed"
 
 
+def test_the_agent_starts_without_a_network_and_says_what_it_thinks_of_the_clock(tmp_path: Path) -> None:
+    """Results from before there was a line come when there is one; without a good clock they say so (adjtimex(2))."""
+    tree = Tree(tmp_path)
+    tree.sh("apt-get update && apt-get install -y --no-install-recommends iproute2")
+    tree.install(*built(OLD, "fibrewatch-agent_amd64"))
+    tree.write("/etc/fibrewatch/agent.toml", CONFIG.replace("trusted = true", 'hold = "5 s"'))
+    tree.write("/etc/mosquitto/conf.d/local.conf", MOSQUITTO)
+    ask = "import ctypes; print(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)))"
+    asked = f"[Service]\nExecStartPre=/bin/sh -c '/usr/bin/python3 -c \"{ask}\" > /var/lib/fibrewatch-agent/adjtimex'\n"
+    tree.write("/etc/systemd/system/fibrewatch-agent.service.d/ask.conf", asked)
+    dark = "[Unit]\nBefore=fibrewatch-agent.service\n[Service]\nType=oneshot\nExecStart=/usr/sbin/ip link set lo down\n"
+    tree.write("/etc/systemd/system/dark.service", f"{dark}[Install]\nWantedBy=multi-user.target\n")
+    tree.sh("systemctl enable dark.service; systemctl disable mosquitto")
+    said = tree.boot((HERE / "early.sh").read_text())
+    assert "state active, loopback DOWN" in said, said
+    assert '"error":"unreachable"' in said, said
+    good = kernel_clock_is_synchronised()
+    assert ('"undated"' in said) is not good, said
+    assert f'"clock_synchronised":{str(good).lower()}' in said, said
+    assert re.search(r"^adjtimex said [0-5]$", said, re.M), said
+    assert "restarts 0" in said
+
+
+def kernel_clock_is_synchronised() -> bool:
+    """As the whole machine's kernel has it: a container has no clock of its own."""
+    from fibrewatch_agent.clock import kernel_clock
+
+    return kernel_clock().synchronised
+
+
 def test_the_collector_under_a_real_systemd(tmp_path: Path) -> None:
     """It takes what the agent beside it sends, serves it, and makes a PDF, all within its sandbox."""
     tree = Tree(tmp_path)

@@ -30,6 +30,17 @@ def test_systemd_has_nothing_to_say_of_it(unit: Path, tmp_path: Path) -> None:
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.stem in line]) == (0, [])
 
 
+@pytest.mark.parametrize("name", ["agent", "responder", "reflector"])
+def test_the_clock_s_state_may_be_asked(name: str) -> None:
+    """ProtectClock= and the set @clock refuse adjtimex(2), and a clock that can't be asked never counts as good."""
+    (unit,) = [each for each in UNITS if each.name == f"fibrewatch-{name}.service"]
+    settings = [line for line in unit.read_text().splitlines() if not line.startswith("#")]
+    filters = [line for line in settings if line.startswith("SystemCallFilter=")]
+    assert filters[-1] == "SystemCallFilter=adjtimex clock_adjtime"
+    assert "ProtectClock=yes" not in settings
+    assert not [line for line in settings if "CAP_SYS_TIME" in line]
+
+
 def test_the_radio_helper_alone_may_administer_the_network() -> None:
     assert len(UNITS) == 5
     for unit in UNITS:
