@@ -1,22 +1,26 @@
-# Runs within the booted tree, see test_install_pages.py: @SERVER@ and @BOX@ are the pages' own commands.
+# Runs within the booted tree, see test_install_pages.py, which puts the pages' own commands in.
 export HOME=/root
-wait_for() { for _ in $(seq 180); do eval "$2" && { echo "$1: yes"; return 0; }; sleep 1; done; echo "$1: no"; return 1; }
+wait_for() { for _ in $(seq 180); do eval "$2" && { echo "$1: yes"; return 0; }; sleep 1; done; echo "$1: no"; }
+alerted() {
+    @ALERT@
+}
 # Only loopback is there: what the box measures against answers on it.
 ip addr add 192.0.2.53/32 dev lo
 ip addr add 198.51.100.1/32 dev lo
-cd /root
-( set -e
+cat > /server.sh <<'PAGE'
 @SERVER@
-) || echo "server: failed"
-cd /root
-( set -e
+PAGE
+cat > /box.sh <<'PAGE'
 @BOX@
-) || echo "box: failed"
+PAGE
+cd /root
+bash -e /server.sh; echo "server: $?"
+bash -e /box.sh; echo "box: $?"
 wait_for "up" 'fibrewatch sites | grep -q "cargo.* up"'
 fibrewatch sites
 ip addr del 192.0.2.53/32 dev lo
 ip addr del 198.51.100.1/32 dev lo
-wait_for "alert" '{ @ALERT@; } | tee /root/alerts | grep -q SiteDown'
+wait_for "alert" 'alerted > /root/alerts 2>&1; grep -q SiteDown /root/alerts'
 cat /root/alerts
-journalctl -u fibrewatch-collector -u fibrewatch-agent -u mosquitto --no-pager -n 60
+journalctl -u fibrewatch-collector -u fibrewatch-agent -u mosquitto -u prometheus-alertmanager --no-pager -n 60
 systemctl --failed --no-legend

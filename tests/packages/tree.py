@@ -78,17 +78,24 @@ class Tree:
         return target
 
     def boot(self, script: str, timeout_s: float = 240) -> str:
-        """Its systemd as PID 1, without a network; the script runs as a service and powers off. What it printed."""
+        """Its systemd as PID 1, without a network; the script runs as a service, after which it is off. What it printed."""
         (self.path / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
-        self.write("/root/script", f"#!/bin/bash\nexec > /root/said 2>&1\n{script}\npoweroff\n", 0o755)
-        unit = "[Service]\nExecStart=/root/script\n[Install]\nWantedBy=multi-user.target\n"
-        self.write("/etc/systemd/system/script.service", unit)
+        self.write("/root/script", f"#!/bin/bash\nexec > /root/said 2>&1\n{script}\n", 0o755)
+        unit = "[Service]\nExecStart=/root/script\nExecStopPost=/usr/bin/systemctl poweroff\n"
+        self.write("/etc/systemd/system/script.service", f"{unit}[Install]\nWantedBy=multi-user.target\n")
         self.sh("systemctl enable script.service")
         argv = [*nspawn(), "--boot", "-D", str(self.path), "--register=no", "--keep-unit", "--private-network"]
         argv.append("--system-call-filter=adjtimex clock_adjtime")  # as a machine: may be asked, and here not set
-        done = subprocess.run(["unshare", "-m", *argv], capture_output=True, text=True, check=False, timeout=timeout_s)
+        printed = ""
+        try:
+            done = subprocess.run(
+                ["unshare", "-m", *argv], capture_output=True, text=True, check=False, timeout=timeout_s
+            )
+            printed = done.stdout[-2000:] + done.stderr[-2000:]
+        except subprocess.TimeoutExpired:
+            printed = f"was not off within {timeout_s:g} s"
         said = self.path / "root/said"
-        assert said.exists(), done.stdout[-2000:] + done.stderr[-2000:]
+        assert said.exists(), printed
         return said.read_text()
 
 
