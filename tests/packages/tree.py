@@ -78,7 +78,7 @@ class Tree:
         return target
 
     def boot(self, script: str, timeout_s: float = 240) -> str:
-        """Its systemd as PID 1, without a network; the script runs as a service, after which it is off. What it printed."""
+        """Its systemd as PID 1, without a network; the script is a service, and then it is off. What that printed."""
         (self.path / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
         self.write("/root/script", f"#!/bin/bash\nexec > /root/said 2>&1\n{script}\n", 0o755)
         unit = "[Service]\nExecStart=/root/script\nExecStopPost=/usr/bin/systemctl poweroff\n"
