@@ -66,7 +66,7 @@ class Disk:
             table = self._table or self._open()
             yield table
             self.size_bytes = table.file.size_bytes()
-        except (sqlite3.Error, OSError) as e:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as e:
             self._trouble(e)
             raise DiskRefused(str(e)) from e
 

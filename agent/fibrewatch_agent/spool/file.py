@@ -55,6 +55,10 @@ _MIGRATIONS = (
 )
 
 
+class Damaged(sqlite3.DatabaseError):
+    """A row that SQLite gives without complaint and that we never wrote."""
+
+
 class SpoolFile:
     """An open spool file. Methods raise sqlite3.Error or OSError; then nothing of the call was done."""
 
@@ -199,7 +203,12 @@ class SpoolFile:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the file itself is broken, rather than the disk unwilling."""
+    """Whether the file itself is broken, rather than the disk unwilling.
+
+    Text that is not UTF-8 is in what it holds, or in SQLite's own message about it.
+    """
+    if isinstance(error, Damaged | UnicodeDecodeError) or str(error).startswith("Could not decode to UTF-8"):
+        return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -213,7 +222,7 @@ def open_or_replace(path: Path) -> SpoolFile:
     """
     try:
         return SpoolFile(path)
-    except sqlite3.DatabaseError as e:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as e:
         # SQLITE_ERROR: it is a database, but without our tables.
         if not is_damage(e) and getattr(e, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR:
             raise

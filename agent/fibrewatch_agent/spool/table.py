@@ -1,13 +1,19 @@
 """The rows of an open spool file. Every method blocks, and one thread at a time calls them."""
 
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from fibrewatch_agent.spool.file import SpoolFile
+import msgspec
+
+from fibrewatch.wire import STREAM_PATTERN
+from fibrewatch_agent.spool.file import Damaged, SpoolFile
 from fibrewatch_agent.spool.rows import Drop, Kind, Row, first_of
 
 STREAM_STEP = 2**40
 """A row's key is stream number × this + sequence number, so that one B-tree holds all in the order of sending."""
+_KINDS = set(Kind)
+_LATEST = 253_402_300_800.0  # the year 10000
 DELETE_ROWS = 256
 """In one transaction, so that the WAL stays within what is allocated."""
 
@@ -43,6 +49,8 @@ class Table:
         return [row for row in rows if row.last]
 
     def _stream(self, number: int, name: str, boot: str) -> StreamRow:
+        if not re.search(STREAM_PATTERN, name):
+            raise Damaged(f"a stream called {name!r:.60}")
         begin, end = number * STREAM_STEP, (number + 1) * STREAM_STEP
         inside = "FROM measurement WHERE key > ? AND key < ?"
         last = self._db.execute(f"SELECT max(key) {inside}", (begin, end)).fetchone()[0] or begin
@@ -76,7 +84,11 @@ class Table:
 
     def drops(self) -> list[Drop]:
         """What was dropped and not yet told."""
-        return [Drop(*row) for row in self._db.execute("SELECT * FROM dropped ORDER BY rowid")]
+        rows = self._db.execute("SELECT * FROM dropped ORDER BY rowid").fetchall()
+        try:
+            return msgspec.convert(rows, list[Drop])
+        except msgspec.ValidationError as e:
+            raise Damaged(f"a record of what was dropped: {e}") from e
 
     def _replace_drops(self, drops: Sequence[Drop]) -> None:
         self._db.execute("DELETE FROM dropped")
@@ -89,7 +101,7 @@ class Table:
             "SELECT key, kind, started_at, raw FROM measurement WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?",
             (base + first, base + min(last, STREAM_STEP - 1), limit),
         )
-        return [Row(raw, Kind(kind), at, key - base) for key, kind, at, raw in found]
+        return [_row(key - base, kind, at, raw) for key, kind, at, raw in found]
 
     def first_number(self, stream: int, after: int) -> int | None:
         """The lowest number of a stream above `after`."""
@@ -107,7 +119,7 @@ class Table:
             "SELECT key, started_at, raw FROM measurement WHERE kind = 1 AND key > ? AND key < ? ORDER BY key",
             (base, base + STREAM_STEP),
         )
-        return first_of((Row(raw, Kind.UNDATED, at, key - base) for key, at, raw in found), size)
+        return first_of((_row(key - base, 1, at, raw) for key, at, raw in found), size)
 
     def rewrite(self, stream: int, rows: Sequence[Row]) -> None:
         """Puts these rows in the place of those with their numbers."""
@@ -144,7 +156,7 @@ class Table:
             f"SELECT key, started_at FROM measurement WHERE {where} ORDER BY key LIMIT ?",  # noqa: S608
             (limit,),
         )
-        rows = [Oldest(key // STREAM_STEP, key % STREAM_STEP, at) for key, at in found]
+        rows = [Oldest(key // STREAM_STEP, key % STREAM_STEP, _moment(at)) for key, at in found]
         return [row for row in rows if before is None or (row.started_at is not None and row.started_at < before)]
 
     def drop(self, rows: Sequence[Oldest], drops: Sequence[Drop]) -> None:
@@ -162,4 +174,18 @@ class Table:
             "ORDER BY key LIMIT 1",
             (base + after, base + STREAM_STEP),
         ).fetchone()
-        return None if row is None else float(row[0])
+        return None if row is None else _moment(row[0])
+
+
+def _row(number: int, kind: Any, started_at: Any, raw: Any) -> Row:
+    """As the file holds it: a strict table's types are checked by SQLite when it writes, not when it reads."""
+    if kind not in _KINDS or not isinstance(raw, bytes):
+        raise Damaged(f"measurement {number}: of kind {kind!r:.60}, its content {type(raw).__name__}")
+    return Row(raw, Kind(kind), _moment(started_at), number)
+
+
+def _moment(started_at: Any) -> float | None:
+    """Seconds since 1970, which a datetime can hold."""
+    if started_at is None or (isinstance(started_at, float) and 0 <= started_at < _LATEST):
+        return started_at
+    raise Damaged(f"a measurement of {started_at!r:.60}")

@@ -5,6 +5,7 @@ import fcntl
 import logging
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,6 +240,56 @@ async def test_damage_found_at_the_start_of_an_old_stream_costs_only_what_was_in
     assert len(list(tmp_path.glob("spool.sqlite.damaged-*"))) == 1
     assert second.state().state == "ok"
     await second.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE measurement SET kind = 7 WHERE (key & 1023) = 50",
+        "UPDATE measurement SET started_at = 1e300 WHERE (key & 1023) = 50",
+        "UPDATE measurement SET started_at = -9e999 WHERE (key & 1023) = 50",
+        "UPDATE stream SET id = 'no id of a stream'",
+        "UPDATE stream SET id = CAST(x'ff00ff00ff00ff00ff00ff00ff00ff00' AS TEXT)",
+        "INSERT INTO dropped VALUES ('00000000000000aa', 'witchcraft', 1, 1, 1, NULL, NULL)",
+    ],
+)
+async def test_rows_that_we_never_wrote_are_damage_too(tmp_path: Path, damage: str) -> None:
+    first = open_spool(tmp_path)
+    for i in range(60):
+        await first.append(measurement(i), dated=True)
+    await first.close()
+    with sqlite3.connect(tmp_path / "spool.sqlite") as db:
+        db.execute(damage)
+    db.close()
+    await outlives(tmp_path)
+
+
+async def test_a_schema_that_is_not_text_is_damage(tmp_path: Path) -> None:
+    await open_spool(tmp_path).close()
+    file = tmp_path / "spool.sqlite"
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE measurement", b"CREATE T\xff\xfeLE measurement"))
+    await outlives(tmp_path)
+
+
+async def outlives(folder: Path) -> None:
+    """A spool whose file is damaged keeps and gives what is measured from now on; the file is kept beside it."""
+    spool = open_spool(folder)
+    await spool.append(measurement(1000), dated=True)
+    await drain(spool)
+    await spool.append(measurement(1001), dated=True)
+    assert indices(await drain(spool))[-1:] == [1001]
+    assert len(list(folder.glob("spool.sqlite.damaged-*[0-9]"))) == 1
+    assert (spool.state().state, spool.state().depth) == ("ok", 0)
+    await spool.close()
+    assert indices(await drained_anew(folder)) == []
+
+
+async def drained_anew(folder: Path) -> dict[tuple[str, int], Any]:
+    """What a new start still finds."""
+    spool = open_spool(folder)
+    taken = await drain(spool)
+    await spool.close()
+    return taken
 
 
 async def test_damage_while_running_is_survived_and_told(tmp_path: Path) -> None:
