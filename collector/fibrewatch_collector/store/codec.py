@@ -6,8 +6,11 @@ dictionary gives 130 to 160, none 380. Dictionaries are rows of the database and
 row is read back with the very one it was packed with.
 """
 
+import logging
 import zlib
 from hashlib import blake2b
+
+log = logging.getLogger(__name__)
 
 _WINDOW_BITS = 11  # 2 KiB: a bigger window costs more to set up than it saves
 _MEMORY_LEVEL = 5
@@ -56,7 +59,19 @@ def unpack(body: bytes, dictionary: bytes) -> bytes:
         zlib.error: It was damaged.
     """
     unpacker = zlib.decompressobj(-_WINDOW_BITS, zdict=dictionary)
-    return unpacker.decompress(body) + unpacker.flush()
+    raw = unpacker.decompress(body) + unpacker.flush()
+    if not unpacker.eof:
+        raise zlib.error("it breaks off")
+    return raw
+
+
+def readable(body: bytes, dictionary: bytes, where: str) -> bytes | None:
+    """As `unpack`; None, and a line in the log, where that can't be had: one bad byte must not stop all the rest."""
+    try:
+        return unpack(body, dictionary)
+    except (zlib.error, TypeError) as e:  # TypeError: SQLite doesn't look at a damaged row's types
+        log.error("a measurement can't be read any more and is left out: %s: %s", where, e)  # noqa: TRY400 no trace
+        return None
 
 
 def dictionary_of(raw: bytes) -> bytes:

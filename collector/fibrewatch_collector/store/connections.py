@@ -2,9 +2,12 @@
 
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from fibrewatch.errors import StoreError
 
@@ -16,10 +19,10 @@ _FULL = "database or disk is full"
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors, and values that it can't hold, into StoreError."""
+    """Turns SQLite's errors, values that it can't hold, and what a damaged file holds, into StoreError."""
     try:
         yield
-    except (sqlite3.Error, OverflowError, UnicodeEncodeError) as e:
+    except (sqlite3.Error, OverflowError, UnicodeError, zlib.error, msgspec.MsgspecError) as e:
         raise StoreError(f"{path}: {e}", full=str(e) == _FULL) from e
 
 

@@ -25,7 +25,7 @@ SELECT count(*), sum(flags & 3 = 0), sum(flags & 3 = 1), sum(flags & 3 = 2),
 FROM measurement WHERE series=? AND started_us >= ? AND started_us < ? AND flags & {UNDATED_FLAG} = 0
 """  # noqa: S608 ours
 _BODIES = f"""
-SELECT m.body, d.bytes FROM measurement m JOIN dictionary d ON d.id = m.dictionary
+SELECT m.id, m.body, d.bytes FROM measurement m JOIN dictionary d ON d.id = m.dictionary
 WHERE m.series=? AND m.started_us >= ? AND m.started_us < ? AND m.flags & {UNDATED_FLAG} = 0 ORDER BY m.stream, m.seq
 """  # noqa: S608 ours
 _UNDATED = f"""
@@ -42,9 +42,9 @@ def raw_cell(db: sqlite3.Connection, series: int, begin_us: int, end_us: int) ->
     """A stretch made from the measurements themselves; begin ≤ started_at < end."""
     stretch = (series, begin_us, end_us)
     counts = [count or 0 for count in db.execute(_COUNTS, stretch).fetchone()]
-    bodies = (codec.unpack(body, dictionary) for body, dictionary in db.execute(_BODIES, stretch))
+    bodies = (codec.readable(body, dictionary, f"row {row}") for row, body, dictionary in db.execute(_BODIES, stretch))
     (undated,) = db.execute(_UNDATED, stretch).fetchone()
-    body = replace(hour.summed(bodies), undated=undated, late=dict(db.execute(_LATE, stretch).fetchall()))
+    body = replace(hour.summed(filter(None, bodies)), undated=undated, late=dict(db.execute(_LATE, stretch).fetchall()))
     return day.cell(counts, body)
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fibrewatch.wire import AgentId
@@ -44,7 +44,13 @@ def measurements(db: sqlite3.Connection, where: Filter, after: int, limit: int) 
             (SELECT s.id FROM series s JOIN agent a ON a.id = s.agent WHERE {wanted})
             AND started_us >= ? AND started_us < ? AND id > ? ORDER BY id LIMIT ?"""  # noqa: S608 only ? from outside
         values += [begin, end, after, limit]
-    return [_stored(row) for row in db.execute(f"{_STORED} WHERE m.id IN ({ids}) ORDER BY m.id", values)]
+    query, found = f"{_STORED} WHERE m.id IN ({ids}) ORDER BY m.id", list[Stored]()
+    while True:  # once, unless some of the page can't be read
+        rows = db.execute(query, values).fetchall()
+        found += _stored(rows)
+        if len(rows) < values[-1] or len(found) == limit:
+            return found
+        values[-2:] = rows[-1][0], limit - len(found)
 
 
 def _bounds(where: Filter) -> tuple[int, int]:
@@ -52,10 +58,11 @@ def _bounds(where: Filter) -> tuple[int, int]:
     return begin, 2**63 - 1 if where.end is None else microseconds(where.end)
 
 
-def _stored(row: tuple[Any, ...]) -> Stored:
-    number, territory, site, agent, stream, seq, received_us, body, dictionary = row
-    raw = codec.unpack(body, dictionary)
-    return Stored(number, AgentId(territory, site, agent), stream, seq, received_us / 1e6, raw)
+def _stored(rows: Iterable[tuple[Any, ...]]) -> Iterator[Stored]:
+    for number, territory, site, agent, stream, seq, received_us, body, dictionary in rows:
+        raw = codec.readable(body, dictionary, f"row {number}")
+        if raw is not None:
+            yield Stored(number, AgentId(territory, site, agent), stream, seq, received_us / 1e6, raw)
 
 
 _ALL_SERIES = """
@@ -75,7 +82,7 @@ def _export_series(db: sqlite3.Connection, series: int, begin: int, end: int) ->
         AND (m.started_us, m.id) > (?, ?) ORDER BY m.started_us, m.id LIMIT {_EXPORT_PAGE}"""
     after = (begin, -1)
     while page := db.execute(query, (series, end, *after)).fetchall():
-        yield from (_stored(row[1:]) for row in page)
+        yield from _stored(row[1:] for row in page)
         after = page[-1][:2]
 
 
@@ -93,7 +100,7 @@ def arrivals(db: sqlite3.Connection, where: Filter) -> Iterator[Stored]:
     for at in range(0, len(ids), _PAGE):
         page = ids[at : at + _PAGE].tolist()
         places = ",".join("?" * len(page))
-        yield from map(_stored, db.execute(f"{_STORED} WHERE m.id IN ({places}) ORDER BY m.id", page).fetchall())
+        yield from _stored(db.execute(f"{_STORED} WHERE m.id IN ({places}) ORDER BY m.id", page).fetchall())
 
 
 def gaps(db: sqlite3.Connection, where: Filter, limit: int) -> list[Gap]:

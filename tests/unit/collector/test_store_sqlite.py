@@ -349,10 +349,39 @@ def test_value_that_the_store_cannot_hold_is_a_store_error_of_one_line(store: Sq
     assert len(store.commit([delivery(good(1))]).stored) == 1
 
 
+def test_schema_that_is_not_text_is_a_store_error(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    SqliteStore(file).close()
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE measurement", b"CREATE T\xff\xfeLE measurement"))
+    with pytest.raises(StoreError, match=r"store\.db: "):
+        SqliteStore(file)
+
+
 def test_damaged_file_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"this is no database, but long enough to be taken for one" * 100)
     with pytest.raises(StoreError, match=r"store\.db: file is not a database"):
         SqliteStore(tmp_path / "store.db")
+
+
+@pytest.mark.parametrize("body", ["x'ff'", "x''", "zeroblob(200)"])
+def test_measurement_damaged_on_the_disk_is_left_out_and_stops_nothing(
+    store: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, body: str
+) -> None:
+    store.commit([delivery(*(good(seq) for seq in range(1, 11)))])
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        db.execute(f"UPDATE measurement SET body = {body} WHERE seq IN (3, 4)")
+    left = [good(seq).raw for seq in (1, 2, *range(5, 11))]
+    assert raws(store) == left
+    assert [each.seq for each in store.measurements(EVERYTHING, 0, 4)] == [1, 2, 5, 6]
+    assert [each.seq for each in store.measurements(Filter(site="cargo"), 2, 3)] == [5, 6, 7]
+    assert [each.raw for each in store.export(NOON, NOON + 3600)] == left
+    while store.roll_up(100, NOON + 3 * 86400):
+        pass
+    assert [(hour.n, hour.fields.sums["rtt_max"].count) for hour in store.rollups(EVERYTHING)] == [(10, 8)]
+    assert "can't be read any more and is left out: row 3" in caplog.text
+    done = store.commit([delivery(good(3), good(5))])  # what the box sends again is kept, beside what is there
+    assert (done.conflicts, done.duplicates) == (1, 1)
+    assert store.refusals(EVERYTHING, 10)[0].raw == good(3).raw
 
 
 def test_folder_that_is_missing_is_a_store_error(tmp_path: Path) -> None:
