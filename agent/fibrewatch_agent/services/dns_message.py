@@ -1,7 +1,8 @@
 """DNS messages: a question written, an answer read (RFC 1035 §4; EDNS: RFC 6891). Pure.
 
-Only what an answer's figures need is read. Names in it are stepped over, never followed: the question must come back
-byte for byte but for case, and compression pointers lead nowhere, so they can't loop.
+Only what an answer's figures need is read. The question must come back byte for byte but for case. Addresses count that
+stand under the name that was asked for or one that it is an alias of, as a client's resolver takes them. Compression
+pointers only lead back, so they can't loop.
 """
 
 import ipaddress
@@ -36,7 +37,8 @@ class Answer(NamedTuple):
 
     Attributes:
         code: With EDNS's upper bits.
-        records: Of its answer section.
+        records: Of its answer section, whatever they are about.
+        a, aaaa: Addresses of the name that was asked for.
         ttl_min: Seconds; None without records.
     """
 
@@ -54,10 +56,14 @@ class Answer(NamedTuple):
 
 
 class _Record(NamedTuple):
+    """Names as on the wire, in lower case; `alias` of a CNAME only."""
+
+    owner: bytes
     kind: int
     group: int
     ttl: int
     data: bytes
+    alias: bytes | None
 
 
 def question(name: str, kind: str, number: int, *, recursion: bool = True, udp_size: int = 0) -> bytes:
@@ -88,7 +94,7 @@ def answers(data: bytes, asked: bytes) -> bool:
         return False
     if not questions:
         return bool(flags & _CODE)
-    section = asked[_HEADER.size : _name_end(asked, _HEADER.size) + _QUESTION_END.size]
+    section = asked[_HEADER.size : _name_at(asked, _HEADER.size)[1] + _QUESTION_END.size]
     return bool(questions == 1) and data[_HEADER.size :][: len(section)].lower() == section.lower()
 
 
@@ -106,19 +112,21 @@ def decode(data: bytes) -> Answer:
 
 def _decode(data: bytes) -> Answer:
     _, flags, questions, count, authority, additional = _HEADER.unpack_from(data)
-    at = _HEADER.size
+    at, asked = _HEADER.size, list[bytes]()
     for _ in range(questions):
-        at = _name_end(data, at) + _QUESTION_END.size
+        name, end = _name_at(data, at)
+        asked, at = [*asked, name], end + _QUESTION_END.size
     truncated = bool(flags & _TRUNCATED)
     records = list(_records(data, at, count + authority + additional, truncated=truncated))
     extended = sum(record.ttl >> 24 << 4 for record in records[count:] if record.kind == _OPT)
     found = records[:count]
+    meant = _meant(found, asked)
     return Answer(
         code=flags & _CODE | extended,
         truncated=truncated,
         records=len(found),
-        a=tuple(_addresses(found, TYPES["A"])),
-        aaaa=tuple(_addresses(found, TYPES["AAAA"])),
+        a=tuple(_addresses(found, TYPES["A"], meant)),
+        aaaa=tuple(_addresses(found, TYPES["AAAA"], meant)),
         ttl_min=min((_ttl(record) for record in found), default=None),
     )
 
@@ -137,20 +145,34 @@ def _records(data: bytes, at: int, count: int, *, truncated: bool) -> Iterator[_
 
 def _record(data: bytes, at: int) -> tuple[_Record, int]:
     """The record at an offset, and the offset behind it."""
-    at = _name_end(data, at)
+    owner, at = _name_at(data, at)
     kind, group, ttl, length = _RECORD.unpack_from(data, at)
     at += _RECORD.size
     if at + length > len(data):
         raise MessageError("a record's data break off")
-    return _Record(kind, group, ttl, data[at : at + length]), at + length
+    alias = _name_at(data, at)[0] if kind == TYPES["CNAME"] and length else None
+    return _Record(owner, kind, group, ttl, data[at : at + length], alias), at + length
 
 
-def _addresses(records: list[_Record], kind: int) -> Iterator[str]:
+def _meant(records: list[_Record], asked: list[bytes]) -> set[bytes]:
+    """The names that were asked for, and those that they are aliases of; a chain may lead back to where it began."""
+    aliases = {record.owner: record.alias for record in records if record.alias is not None and record.group == _IN}
+    meant, names = set[bytes](), list(asked)
+    while names:
+        name = names.pop()
+        if name not in meant:
+            meant.add(name)
+            names += [aliases[name]] if name in aliases else []
+    return meant
+
+
+def _addresses(records: list[_Record], kind: int, meant: set[bytes]) -> Iterator[str]:
     for record in records:
         if record.kind == kind and record.group == _IN:
             if len(record.data) != _ADDRESS_BYTES[kind]:
                 raise MessageError(f"an address of {len(record.data)} bytes")
-            yield str(ipaddress.ip_address(record.data))
+            if record.owner in meant:
+                yield str(ipaddress.ip_address(record.data))
 
 
 def _ttl(record: _Record) -> int:
@@ -174,17 +196,20 @@ def _name(name: str) -> bytes:
     return written + b"\0"
 
 
-def _name_end(data: bytes, at: int) -> int:
-    """The offset behind a name: behind its empty label, or behind the pointer that ends it."""
-    start = at
+def _name_at(data: bytes, at: int) -> tuple[bytes, int]:
+    """The labels of a name, and the offset behind it: behind its empty label, or behind its first pointer."""
+    name, end, start = b"", 0, at
     while length := data[at]:
         if length & _POINTER == _POINTER:
-            if (length << 8 | data[at + 1]) & 0x3FFF >= start:
+            to, end = (length << 8 | data[at + 1]) & 0x3FFF, end or at + 2
+            if to >= start:
                 raise MessageError("a name points ahead")
-            return at + 2
+            at = start = to
+            continue
         if length & _POINTER:
             raise MessageError("a label of an unknown kind")
+        name += data[at : at + 1 + length]
         at += 1 + length
-        if at - start > 254:
+        if len(name) > 254:
             raise MessageError("a name of more than 255 bytes")
-    return at + 1
+    return name.lower(), end or at + 1

@@ -27,7 +27,7 @@ def record(kind: int, data: bytes, ttl: int = 60, group: int = 1) -> bytes:
 
 
 def answer(*records: bytes, flags: int = 0x8180, asked: bytes = ASKED, more: bytes = b"", extra: int = 0) -> bytes:
-    section = asked[12 : dns_message._name_end(asked, 12) + 4]
+    section = asked[12 : asked.index(0, 12) + 5]
     header = asked[:2] + struct.pack("!5H", flags, 1, len(records), 0, extra)
     return header + section + b"".join(records) + more
 
@@ -62,6 +62,46 @@ def test_addresses_of_both_families_and_other_records_are_told_apart() -> None:
     data = answer(record(1, bytes(4)), record(28, bytes(15) + b"\1"), record(16, b"\4text"))
     found = dns_message.decode(data)
     assert (found.records, found.a, found.aaaa) == (3, ("0.0.0.0",), ("::1",))
+
+
+def name(text: str) -> bytes:
+    return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".")) + b"\0"
+
+
+def owned(owner: str, kind: int, data: bytes) -> bytes:
+    return name(owner) + record(kind, data)[2:]
+
+
+@pytest.mark.parametrize(
+    ("records", "found"),
+    [
+        ([owned("www.example.fr", 1, b"\1" * 4)], 1),
+        ([owned("WWW.Example.FR", 1, b"\1" * 4)], 1),
+        ([owned("bank.example.fr", 1, b"\1" * 4)], 0),
+        ([owned("example.fr", 1, b"\1" * 4), owned("a.www.example.fr", 1, b"\1" * 4)], 0),
+        ([owned("www.example.fr", 5, name("b.example")), owned("b.example", 1, b"\1" * 4)], 1),
+        ([owned("b.example", 1, b"\1" * 4), owned("www.example.fr", 5, name("B.example"))], 1),
+        ([owned("www.example.fr", 5, name("b.example")), owned("c.example", 1, b"\1" * 4)], 0),
+        ([owned("b.example", 5, name("www.example.fr")), owned("b.example", 1, b"\1" * 4)], 0),
+        ([owned("www.example.fr", 5, name("b.example")), owned("b.example", 5, name("www.example.fr"))], 0),
+        ([owned("www.example.fr", 5, name("www.example.fr"))], 0),
+    ],
+)
+def test_only_addresses_of_the_name_that_was_asked_for_count(records: list[bytes], found: int) -> None:
+    answered = dns_message.decode(answer(*records))
+    assert (len(answered.a), answered.records) == (found, len(records))
+
+
+def test_a_name_whose_pointers_go_round_is_refused() -> None:
+    start = len(answer())
+    owner = b"\x01a" + struct.pack("!H", 0xC000 | start)
+    with pytest.raises(MessageError, match="points ahead"):
+        dns_message.decode(answer(owner + record(1, bytes(4))[2:]))
+
+
+def test_an_alias_that_breaks_off_is_refused() -> None:
+    with pytest.raises(MessageError):
+        dns_message.decode(answer(record(5, b"\x03ab")))
 
 
 def test_ednss_upper_bits_belong_to_the_answer_code() -> None:
