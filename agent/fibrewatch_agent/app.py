@@ -63,6 +63,7 @@ class App:
         self._watch = ClockWatch(self._config.clock, state_dir / "clock-good", self._boot)
         self._stopping, self._uplink_stop, self._status_changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._tests_ended = False
+        self._spool_told = self._spool.state().state
         self._config_error: str | None = None
         self._observer, self._icmp = Observer(), IcmpSockets()
         self._seen = self._observer.snapshot()
@@ -175,8 +176,12 @@ class App:
         if not dated and self._watch.good:
             measurement = replace(measurement, started_at=self._watch.date(measurement.boottime_s))
         await self._spool.append(measurement, dated=dated or self._watch.good)
+        if self._spool.state().state != self._spool_told:
+            self._status_changed.set()
 
     def _status(self) -> wire.Status:
+        spool = self._spool.state()
+        self._spool_told = spool.state
         return wire.Status(
             state="online",
             version=__version__,
@@ -184,7 +189,7 @@ class App:
             at=datetime.fromtimestamp(time.time(), UTC),
             started_at=self._started_at,
             conditions=self._conditions(),
-            spool=self._spool.state(),
+            spool=spool,
             lost_targets=self._lost.names(),
             lost_tests=self._lost.tests(),
             certificate_until=own_certificate.expiry(self._config.broker.tls),

@@ -81,7 +81,7 @@ def collector(tmp_path: Path, broker: Mosquitto) -> Iterator[Collector]:
 
 
 def load(broker: Mosquitto, **changes: object) -> Load:
-    content = {"sites": SITES, "agents": AGENTS, "rate": 500.0, "duration_s": 4.0, "port": broker.port}
+    content = {"sites": SITES, "agents": AGENTS, "rate": 500.0, "duration_s": 2.0, "port": broker.port}
     return Load(**(content | changes))  # type: ignore[arg-type]
 
 
@@ -98,7 +98,7 @@ def everything(simulation: Simulation) -> list[bytes]:
 def test_all_is_acknowledged_and_stored_as_it_was_made(broker: Mosquitto, collector: Collector, batch: int) -> None:
     simulation = Simulation(load(broker, batch=batch, probe="mix"))
     summary = simulation.run()
-    assert (summary.sent, summary.acknowledged) == (2000, 2000)
+    assert (summary.sent, summary.acknowledged) == (1000, 1000)
     collector.kill()
     assert sorted(collector.stored()) == sorted(everything(simulation))
 
@@ -109,13 +109,13 @@ def test_all_is_acknowledged_although_the_broker_is_killed_and_wiped(broker: Mos
     killed.start()
     summary = simulation.run()
     killed.join()
-    assert (summary.sent, summary.acknowledged) == (2000, 2000)
+    assert (summary.sent, summary.acknowledged) == (1000, 1000)
     collector.kill()
     assert sorted(collector.stored()) == sorted(everything(simulation))
 
 
 def kill_and_start(simulation: Simulation, broker: Mosquitto) -> None:
-    wait_until(lambda: sum(box.acknowledged for box in simulation.boxes) > 500)
+    wait_until(lambda: sum(box.acknowledged for box in simulation.boxes) > 250)
     broker.kill(wipe=True)
     broker.start()
 
@@ -124,7 +124,7 @@ def test_all_is_acknowledged_although_the_collector_is_killed(broker: Mosquitto,
     simulation = Simulation(load(broker))
 
     def kill() -> None:
-        wait_until(lambda: sum(box.acknowledged for box in simulation.boxes) > 500)
+        wait_until(lambda: sum(box.acknowledged for box in simulation.boxes) > 250)
         collector.kill()
         collector.start()
 
@@ -132,7 +132,7 @@ def test_all_is_acknowledged_although_the_collector_is_killed(broker: Mosquitto,
     killed.start()
     summary = simulation.run()
     killed.join()
-    assert (summary.sent, summary.acknowledged) == (2000, 2000)
+    assert (summary.sent, summary.acknowledged) == (1000, 1000)
     collector.kill()
     assert sorted(collector.stored()) == sorted(everything(simulation))
 

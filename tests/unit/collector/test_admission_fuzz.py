@@ -124,7 +124,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     store.close()
 
 
-@settings(FUZZ, max_examples=3000)
+@settings(FUZZ, max_examples=5000)
 @given(st.binary(max_size=300))
 @example(b"")
 @example(b"[" * 100_000)
@@ -152,7 +152,7 @@ def mutated(payload: bytes, at: int, kind: str, what: bytes) -> bytes:
     return payload[:at] + middle + payload[end:]
 
 
-@settings(FUZZ, max_examples=8000)
+@settings(FUZZ, max_examples=6000)
 @given(st.lists(CUTS, min_size=1, max_size=2))
 def test_damaged_batches(bench: Bench, cuts: list[tuple[int, str, bytes]]) -> None:
     payload = VALID
@@ -182,7 +182,7 @@ PLACES: list[tuple[str, ...]] = [
 ]
 
 
-@settings(FUZZ, max_examples=8000)
+@settings(FUZZ, max_examples=6000)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), HOSTILE_VALUES), min_size=1, max_size=3))
 def test_hostile_values(bench: Bench, changes: list[tuple[tuple[str, ...], Any]]) -> None:
     measurement = json.loads(raw_window())
@@ -194,7 +194,7 @@ def test_hostile_values(bench: Bench, changes: list[tuple[tuple[str, ...], Any]]
     bench.receive(batch([raw_window(), json.dumps(measurement).encode(), raw_window(NOON + 60)]))
 
 
-@settings(FUZZ, max_examples=2000)
+@settings(FUZZ, max_examples=1500)
 @given(
     st.one_of(st.just("0123456789abcdef"), st.text(max_size=20)),
     st.one_of(st.integers(-5, 2**54), st.floats(), st.none()),
