@@ -5,8 +5,10 @@ Errors are one line on standard error and exit status 2; `once` and `doctor` end
 
 import argparse
 import asyncio
+import ipaddress
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -203,7 +205,7 @@ def _responder(arguments: argparse.Namespace) -> int:
         raise ConfigError("", "--config", "missing: the responder's file")
     first, last = _ports(arguments.ports)
     config = ResponderConfig(
-        host=arguments.bind,
+        host=_numeric(arguments.bind),
         first_port=first,
         last_port=last,
         reflector=None if arguments.reflector_port == 0 else _reflector(arguments),
@@ -262,13 +264,22 @@ def _reflector(arguments: argparse.Namespace) -> "ReflectorConfig":
     )
 
 
+def _numeric(address: str) -> str:
+    """As it is: a name could mean more than was meant, and iperf3 and the reflector different things."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise ConfigError("", "--bind", f"{address!r} is not a numeric address") from None
+    return address
+
+
 def _absolute(path: str | None) -> str | None:
     return path and str(Path(path).absolute())
 
 
 def _ports(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
-    numbers = [int(part) if part.isdecimal() else 0 for part in (first, last or first)]
+    numbers = [int(part) if re.fullmatch("[0-9]{1,5}", part) else 0 for part in (first, last or first)]
     if not 0 < numbers[0] <= numbers[1] <= 65535:
         raise ConfigError("", "--ports", f"{text!r} is not FIRST-LAST within 1 and 65535")
     return numbers[0], numbers[1]

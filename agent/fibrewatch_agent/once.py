@@ -1,14 +1,13 @@
 """One measurement, now, printed: `fibrewatch-agent once`."""
 
 import time
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from fibrewatch.config import build, quantity
+from fibrewatch.config import build, parse_toml, quantity
 from fibrewatch.errors import ConfigError
 from fibrewatch.measurement import AnyMeasurement, Conditions, Role, Target
 from fibrewatch.metric import Metric
@@ -148,8 +147,8 @@ def _params(pairs: Sequence[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """Numbers, truth values and lists as TOML writes them; all else is a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}".encode(errors="surrogateescape"), "--param")["value"]
+    except ConfigError:
         return text
 
 

@@ -47,7 +47,7 @@ def quantity(text: str, kind: str) -> float:
         ValueError: What is wrong, with an example.
     """
     units = _UNITS[kind]
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]+)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]+)?)\s*([A-Za-z/]+)\s*", text)
     if match is None:
         raise ValueError(f'{text!r} is not a {kind} such as "{_EXAMPLES[kind]}"')
     number, unit = match.groups()
@@ -89,11 +89,13 @@ def parse_toml(text: bytes, file: str) -> dict[str, Any]:
     """The tables of a TOML file's text.
 
     Raises:
-        ConfigError: It is not TOML.
+        ConfigError: It is not TOML, or has what Python doesn't read: a number of 4,301 digits, say.
     """
     try:
         return tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except RecursionError as e:
+        raise ConfigError(file, "", "not TOML: nested too deeply") from e
+    except ValueError as e:
         raise ConfigError(file, "", f"not TOML: {e}") from e
 
 
@@ -151,6 +153,8 @@ class _Builder:
         return int(number) if wanted.kind == "size" else number
 
     def _leaf(self, data: Any, kind: Any, place: str) -> Any:
+        if isinstance(data, str) and "\0" in data:  # neither files nor hosts can be called so
+            self._fail(place, f"{data!r} has a NUL character")
         try:
             return msgspec.convert(data, kind, dec_hook=_decode_hook)
         except msgspec.ValidationError as e:

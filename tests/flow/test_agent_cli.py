@@ -74,6 +74,12 @@ def test_version_is_printed() -> None:
         (["once", "ping", "--target", "::1", "--param", "interval=1"], "--param.interval: 1 has no unit"),
         (["once", "throughput", "--target", "::1"], "--param: direction is missing"),
         (["responder", "--ports", "9-1"], "--ports: '9-1' is not FIRST-LAST within 1 and 65535"),
+        (["responder", "--ports", "1" * 5000], f"--ports: '{'1' * 5000}' is not FIRST-LAST within 1 and 65535"),
+        (["responder", "--bind", ""], "--bind: '' is not a numeric address"),
+        (["responder", "--bind", "localhost"], "--bind: 'localhost' is not a numeric address"),
+        (["responder", "--reflector-key", "/nowhere"], "--reflector-key: /nowhere: No such file or directory"),
+        (["responder", "--reflector-key", "/dev/null"], "--reflector-key: /dev/null: a key has 16 bytes at least"),
+        (["once", "ping", "--target", "::1", "--param", f"x={'[' * 3000}"], "--param.x: no such key"),
         (["doctor", "--log-level", "loud"], "argument --log-level: invalid choice: 'loud'"),
     ],
 )

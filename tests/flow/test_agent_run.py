@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Box, Ears, Tree, box_and_ears, wait_until
+from tests.support.agent import Box, Ears, Tree, box_and_ears
 from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.waiting import wait_until
 
 PING = """
 [targets.loop]

@@ -20,10 +20,11 @@ from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.capacity.messages import HELLO_BYTES, Hello, seal
 from fibrewatch_agent.capacity.order import ORDER
 from fibrewatch_agent.probes.capacity import capacity
-from tests.support.iperf3 import box, until
+from tests.support.iperf3 import box
 from tests.support.leftovers import nothing_left
 from tests.support.mosquitto import free_port
 from tests.support.slots import MBIT, Responder
+from tests.support.waiting import until
 
 
 def params(direction: Any = "down", **more: Any) -> Params:

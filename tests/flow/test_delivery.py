@@ -3,7 +3,6 @@
 import random
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.fleet import Fleet, Ledger
+from tests.support.small_disk import occupy, small_disk
 
 SEEDS = tuple(range(20261122, 20261122 + 30))
 VICTIMS = ("agent", "collector", "mosquitto", "mosquitto wiped", "all")
@@ -103,42 +103,17 @@ def test_a_full_spool_reports_exactly_what_it_dropped(tmp_path: Path) -> None:
         assert fleet.metric("fibrewatch_collector_lost_total") == len(never_came)
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own that a test can fill."""
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Takes the last byte that is free."""
-    file = folder / "filler"
-    with file.open("wb", buffering=0) as out:
-        for size in (65536, 4096, 512, 1):
-            try:
-                while True:
-                    out.write(b"\0" * size)
-            except OSError:
-                continue
-    assert shutil.disk_usage(folder).free < 4096
-    return file
-
-
 def test_a_full_disk_at_the_box_is_said_and_survived(tmp_path: Path) -> None:
     options = {"instances": 4, "every": "100 ms", "padding": 2_000}
     with fleet_in(tmp_path, **options) as fleet, small_disk(fleet.state_dir, "8m"):
         fleet.start()
         fleet.wait_for(lambda: bool(fleet.metric("fibrewatch_collector_stored_total")), "a first result")
         fleet.mosquitto.kill()
-        filler = fill(fleet.state_dir)
+        hog = occupy(fleet.state_dir)
         fleet.wait_for(lambda: "full" in (fleet.folder / "agent.log").read_text(), "the agent to say it", 120)
         fleet.mosquitto.start()
         fleet.wait_for(lambda: fleet.metric("fibrewatch_agent_spool_full") == 1, "the degraded state in /metrics", 120)
-        filler.unlink()
+        hog.unlink()
         fleet.wait_for(lambda: fleet.metric("fibrewatch_agent_spool_full") == 0, "the recovery", 120)
         fleet.drain()
         ledger, stored = fleet.read_ledger(), fleet.stored_digests(fleet.export())
@@ -149,12 +124,12 @@ def test_a_full_disk_at_the_collector_is_said_and_survived(tmp_path: Path) -> No
     with fleet_in(tmp_path, instances=4, every="100 ms") as fleet, small_disk(fleet.data_dir, "16m"):
         fleet.start()
         fleet.wait_for(lambda: bool(fleet.metric("fibrewatch_collector_stored_total")), "a first result")
-        filler = fill(fleet.data_dir)
+        hog = occupy(fleet.data_dir)
         fleet.wait_for(lambda: fleet.metric("fibrewatch_collector_store_up") == 0, "the degraded state", 120)
         assert fleet.get("/readyz")[0] == 503
         assert "full" in fleet.get("/readyz")[1]
         assert fleet.get("/healthz")[0] == 200
-        filler.unlink()
+        hog.unlink()
         fleet.wait_for(lambda: fleet.metric("fibrewatch_collector_store_up") == 1, "the recovery", 120)
         fleet.wait_for(lambda: fleet.get("/readyz")[0] == 200, "readiness")
         fleet.drain()

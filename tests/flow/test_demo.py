@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.mosquitto import free_port
+from tests.support.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "fibrewatch_collector.operator.cli", "demo"]
 CHILDREN = {"broker", "responder", "fibrewatch_collector", "fibrewatch_agent"}
@@ -48,13 +48,6 @@ class Demo:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-
-
-def wait_until(true: Callable[[], bool], told: Callable[[], str], timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.1)
 
 
 def still_there(family: list[psutil.Process]) -> list[psutil.Process]:

@@ -14,8 +14,9 @@ from fibrewatch.results.http_throughput import Params, Result
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.probes.http_throughput import http_throughput
 from tests.support.certificates import Authority
-from tests.support.iperf3 import alive, box, nothing_left, until, wait_until
+from tests.support.iperf3 import alive, box, nothing_left
 from tests.support.listeners import closed_port
+from tests.support.waiting import until, wait_until
 
 
 def params(port: int, path: str = "/bytes/5000000", direction: Any = "down", **more: Any) -> Params:

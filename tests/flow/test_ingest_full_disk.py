@@ -1,7 +1,6 @@
 """The collector's disk is full: nothing is acknowledged, it says so, and it goes on by itself when there is room."""
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,49 +8,34 @@ import pytest
 
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.store import Filter
-from tests.support.ingest_rig import rig, scripted_box, until
+from tests.support.ingest_rig import rig, scripted_box
 from tests.support.measurements import NOON, raw_window
 from tests.support.mosquitto import Mosquitto
+from tests.support.small_disk import occupy, small_disk
+from tests.support.waiting import until
 
 MOST = 20_000
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=True)
-    try:
+    with small_disk(tmp_path / "disk", "3m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def occupy(folder: Path) -> Path:
-    """Takes all the room that is left."""
-    hog = folder / "hog"
-    with hog.open("wb", buffering=0) as f:
-        try:
-            while f.write(b"x" * 4096):
-                pass
-        except OSError:
-            return hog
-    raise AssertionError("the disk is never full")
 
 
 def box_number(number: int) -> AgentId:
     return AgentId("paris", "cargo", f"box-{number:02d}")
 
 
-async def test_full_disk_degrades_and_recovers_without_a_restart(tmp_path: Path, small_disk: Path) -> None:
+async def test_full_disk_degrades_and_recovers_without_a_restart(tmp_path: Path, disk: Path) -> None:
     raws = [raw_window(NOON - 86_400 + 60 * number) for number in range(100)]
     with Mosquitto(tmp_path) as broker:
-        async with rig(broker.port, small_disk / "store.db") as found, scripted_box(broker.port) as box:
+        async with rig(broker.port, disk / "store.db") as found, scripted_box(broker.port) as box:
             await until(lambda: box.states["paris"] == ["online"])
             await box.send(raws, agent=box_number(0))
             await box.acknowledged(100, box_number(0))
-            hog = occupy(small_disk)
+            hog = occupy(disk)
             sent = 0
             while found.stats.state != "degraded":  # what was preallocated takes some more
                 sent += 1

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fibrewatch_collector.store import Filter
 from fibrewatch_collector.store.sqlite import SqliteStore
-from tests.support.ingest_rig import DEADLINE_S, ScriptedBox, scripted_box, until
+from tests.support.ingest_rig import DEADLINE_S, ScriptedBox, scripted_box
 from tests.support.measurements import NOON, raw_window
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import until
 
 ROUNDS, TOTAL, BATCH, IN_FLIGHT = 6, 600, 10, 4
 CHILD = """

@@ -11,9 +11,10 @@ from fibrewatch import wire
 from fibrewatch.wire import AgentId, Interface, Inventory, Status
 from fibrewatch_collector.ingest import Events
 from fibrewatch_collector.store import Committed, Filter
-from tests.support.ingest_rig import DEADLINE_S, Rig, ScriptedBox, rig, scripted_box, until
+from tests.support.ingest_rig import DEADLINE_S, Rig, ScriptedBox, rig, scripted_box
 from tests.support.measurements import AGENT, NOON, STREAM, raw_window
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import until
 
 CLONE_STREAM = "00000000000000cc"
 OTHER = AgentId("paris", "cargo", "box-02")

@@ -10,9 +10,10 @@ from fibrewatch_collector.config import Broker, Tls
 from fibrewatch_collector.ingest import Ingest
 from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.support.certificates import Authority
-from tests.support.ingest_rig import RETENTION_S, scripted_box, until
+from tests.support.ingest_rig import RETENTION_S, scripted_box
 from tests.support.measurements import NOON, raw_window
 from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.waiting import until
 
 
 def listener(port: int, authority: Authority, server: Path) -> str:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.agent import wait_until
 from tests.support.collector import CollectorProcess, site
 from tests.support.mesh_lab import CARGO, HALLES, NAT, SERVER, Lab, MeshBox
 from tests.support.mosquitto import Mosquitto
 from tests.support.prometheus import Prometheus
+from tests.support.waiting import wait_until
 
 DOCS = Path(__file__).parents[2] / "docs" / "mesh.md"
 LOSS, RTT, HOPS, READY, UNHEARD = re.findall(r"```promql\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)

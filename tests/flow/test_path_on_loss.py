@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from tests.support.agent import Box, wait_until
+from tests.support.agent import Box
 from tests.support.mosquitto import free_port
 from tests.support.routers import Chain
+from tests.support.waiting import wait_until
 
 TESTS = """
 [targets.far]

@@ -16,8 +16,8 @@ from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.once import Request, measure, prepare
 from fibrewatch_agent.radio_helper.messages import Onboard, Scan
 from fibrewatch_agent.wifi import radio
-from tests.support.agent import wait_until
 from tests.support.users import mapped
+from tests.support.waiting import wait_until
 
 CONFIG = """
 socket = "{socket}"

@@ -16,8 +16,9 @@ from fibrewatch_agent.responder.door import server_context
 from fibrewatch_agent.slots.reservation import reserve
 from fibrewatch_agent.tables import Control
 from tests.support.certificates import Authority
-from tests.support.iperf3 import box, until
+from tests.support.iperf3 import box
 from tests.support.slots import Responder, wish
+from tests.support.waiting import until
 
 BOX = "paris/cargo/box-01"
 

@@ -19,7 +19,8 @@ from fibrewatch_agent.probes.throughput import throughput
 from fibrewatch_agent.responder import watch
 from fibrewatch_agent.responder.server import ResponderConfig, serve
 from fibrewatch_agent.responder.watch import listens
-from tests.support.iperf3 import alive, box, free_range, nothing_left, until, wait_until
+from tests.support.iperf3 import alive, box, free_range, nothing_left
+from tests.support.waiting import until, wait_until
 
 
 class Responder:

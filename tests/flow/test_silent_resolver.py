@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Box, wait_until
+from tests.support.agent import Box
 from tests.support.mosquitto import free_port
+from tests.support.waiting import wait_until
 
 TESTS = """
 [targets.loop]

@@ -3,10 +3,9 @@
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from fibrewatch_collector.operator.simulate import Load, Simulation
 from fibrewatch_collector.store import Filter
 from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.waiting import wait_until
 
 SITES, AGENTS = 5, 2
 
@@ -57,13 +57,6 @@ class Collector:
             after = page[-1].row
         store.close()
         return rows
-
-
-def wait_until(true: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -21,10 +21,11 @@ from fibrewatch_agent.slots.far_desk import Slot
 from fibrewatch_agent.slots.reservation import reserve
 from fibrewatch_agent.tables import Control
 from tests.support.certificates import Authority
-from tests.support.iperf3 import alive, box, until
+from tests.support.iperf3 import alive, box
 from tests.support.leftovers import nothing_left
 from tests.support.netns import Link, Namespace
 from tests.support.slots import MBIT, Responder, transfer, wish
+from tests.support.waiting import until
 
 QUICK = 'claim = "1 s"\nmargin = "1 s"\nlease = "1 s"'
 BOXES = [f"paris/site-{number}/box-{letter}" for number in range(30) for letter in "ab"]

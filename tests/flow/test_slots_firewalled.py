@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.capacity_line import CapacityLine, capacity_line
-from tests.support.iperf3 import wait_until
+from tests.support.waiting import wait_until
 
 QUICK = {"direction": "down", "duration": "2 s", "omit": "0 s", "latency": "off", "early_stop": "false"}
 DEADLINE_S = 2 + 5

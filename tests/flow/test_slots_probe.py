@@ -13,10 +13,11 @@ from fibrewatch.results.throughput import Params, Result
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.probes.throughput import throughput
 from fibrewatch_agent.tables import Control
-from tests.support.iperf3 import box, until
+from tests.support.iperf3 import box
 from tests.support.leftovers import nothing_left
 from tests.support.mosquitto import free_port
 from tests.support.slots import MBIT, Responder, transfer, wish
+from tests.support.waiting import until
 
 BOX = "paris/cargo/box-01"
 

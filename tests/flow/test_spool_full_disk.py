@@ -1,54 +1,33 @@
 """A disk that is full: nothing that fits in memory is lost, what is dropped is told exactly, room is noticed."""
 
-import asyncio
 import logging
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fibrewatch_agent.spool import Spool, memory
+from tests.support.small_disk import occupy, small_disk
 from tests.support.spooled import NOW, drain, fill, held, indices, measurement, open_spool
+from tests.support.waiting import until
 
 MIB = 2**20
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    try:
+    with small_disk(tmp_path / "disk", "2m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture
-async def spool(small_disk: Path) -> AsyncIterator[Spool]:
-    opened = open_spool(small_disk)
+async def spool(disk: Path) -> AsyncIterator[Spool]:
+    opened = open_spool(disk)
     yield opened
     await opened.close()
-
-
-def occupy(folder: Path) -> Path:
-    """Takes all the room that is left."""
-    hog = folder / "hog"
-    with hog.open("ab", buffering=0) as f:
-        try:
-            while f.write(b"x" * 4096):
-                pass
-        except OSError:
-            return hog
-    raise AssertionError("the disk is never full")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def fill_up(spool: Spool, start: int = 0) -> int:
@@ -62,9 +41,9 @@ async def fill_up(spool: Spool, start: int = 0) -> int:
 
 
 async def test_full_is_said_once_and_nothing_is_lost(
-    spool: Spool, small_disk: Path, caplog: pytest.LogCaptureFixture
+    spool: Spool, disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    occupied = occupy(small_disk)
+    occupied = occupy(disk)
     count = await fill_up(spool)
     await fill(spool, range(count, count + 500))
     state = spool.state()
@@ -76,24 +55,22 @@ async def test_full_is_said_once_and_nothing_is_lost(
     occupied.unlink()
 
 
-async def test_room_is_noticed_without_a_restart(
-    spool: Spool, small_disk: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_room_is_noticed_without_a_restart(spool: Spool, disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    occupied = occupy(small_disk)
+    occupied = occupy(disk)
     count = await fill_up(spool)
     await fill(spool, range(count, count + 100))
     occupied.unlink()
     await until(lambda: spool.state().state == "ok")
     assert "the disk takes measurements again" in caplog.text
     await spool.close()
-    reopened = open_spool(small_disk)
+    reopened = open_spool(disk)
     assert indices(await drain(reopened)) == list(range(count + 100))
     await reopened.close()
 
 
-async def test_memory_is_bounded_and_what_it_dropped_is_told_exactly(spool: Spool, small_disk: Path) -> None:
-    occupied = occupy(small_disk)
+async def test_memory_is_bounded_and_what_it_dropped_is_told_exactly(spool: Spool, disk: Path) -> None:
+    occupied = occupy(disk)
     on_disk = await fill_up(spool) - 1  # the last one found the disk full
     total = on_disk + memory.MEMORY_ROWS + 300
     await fill(spool, range(on_disk + 1, total))
@@ -108,8 +85,8 @@ async def test_memory_is_bounded_and_what_it_dropped_is_told_exactly(spool: Spoo
     assert (told["first"], told["last"]) == (on_disk + 1, on_disk + 300)
 
 
-async def test_a_gap_ends_a_batch_and_the_next_header_closes_it(spool: Spool, small_disk: Path) -> None:
-    occupied = occupy(small_disk)
+async def test_a_gap_ends_a_batch_and_the_next_header_closes_it(spool: Spool, disk: Path) -> None:
+    occupied = occupy(disk)
     on_disk = await fill_up(spool) - 1
     total = on_disk + memory.MEMORY_ROWS + 10
     await fill(spool, range(on_disk + 1, total))
@@ -126,8 +103,8 @@ async def test_a_gap_ends_a_batch_and_the_next_header_closes_it(spool: Spool, sm
     occupied.unlink()
 
 
-async def test_memory_is_bounded_in_bytes(spool: Spool, small_disk: Path) -> None:
-    occupied = occupy(small_disk)
+async def test_memory_is_bounded_in_bytes(spool: Spool, disk: Path) -> None:
+    occupied = occupy(disk)
     on_disk = await fill_up(spool) - 1
     await fill(spool, range(on_disk + 1, on_disk + 301), size=30_000)
     waiting = spool.state().depth - on_disk
@@ -136,24 +113,24 @@ async def test_memory_is_bounded_in_bytes(spool: Spool, small_disk: Path) -> Non
     occupied.unlink()
 
 
-async def test_acknowledged_rows_are_deleted_on_a_full_disk_and_make_room(spool: Spool, small_disk: Path) -> None:
-    occupied = occupy(small_disk)
+async def test_acknowledged_rows_are_deleted_on_a_full_disk_and_make_room(spool: Spool, disk: Path) -> None:
+    occupied = occupy(disk)
     count = await fill_up(spool)
     occupied.unlink()
     await until(lambda: spool.state().state == "ok")
-    occupy(small_disk)
+    occupy(disk)
     count = await fill_up(spool, count)
     await drain(spool)
     await fill(spool, range(count, count + 100), size=700)
     await spool.close()  # the disk is as full as before: what was just appended can only lie where rows were deleted
-    reopened = open_spool(small_disk)
+    reopened = open_spool(disk)
     assert indices(await drain(reopened)) == list(range(count, count + 100))
     await reopened.close()
 
 
-async def test_a_start_on_a_full_disk_works_from_memory(small_disk: Path) -> None:
-    occupied = occupy(small_disk)
-    spool = open_spool(small_disk)
+async def test_a_start_on_a_full_disk_works_from_memory(disk: Path) -> None:
+    occupied = occupy(disk)
+    spool = open_spool(disk)
     await fill(spool, range(200))
     assert (spool.state().state, spool.state().depth) == ("full", 200)
     chunk = await spool.next()
@@ -163,17 +140,17 @@ async def test_a_start_on_a_full_disk_works_from_memory(small_disk: Path) -> Non
     await until(lambda: spool.state().state == "ok")
     assert spool.state().depth == 100
     await spool.close()
-    reopened = open_spool(small_disk)
+    reopened = open_spool(disk)
     assert indices(await drain(reopened)) == list(range(100, 200))
     await reopened.close()
 
 
-async def test_a_start_on_a_full_disk_still_delivers_an_older_stream_first(small_disk: Path) -> None:
-    first = open_spool(small_disk)
+async def test_a_start_on_a_full_disk_still_delivers_an_older_stream_first(disk: Path) -> None:
+    first = open_spool(disk)
     await fill(first, range(400), size=700)
     await first.close()
-    occupied = occupy(small_disk)
-    second = open_spool(small_disk)
+    occupied = occupy(disk)
+    second = open_spool(disk)
     await fill(second, range(400, 430))
     assert second.state().depth == 430
     taken = await drain(second)
@@ -183,15 +160,15 @@ async def test_a_start_on_a_full_disk_still_delivers_an_older_stream_first(small
     occupied.unlink()
     await until(lambda: second.state().state == "ok")
     await second.close()
-    third = open_spool(small_disk)
+    third = open_spool(disk)
     assert await third.next() is None  # what could not be deleted on the full disk was deleted later
     await third.close()
 
 
-async def test_what_waits_for_the_clock_is_dated_though_the_disk_was_full(spool: Spool, small_disk: Path) -> None:
+async def test_what_waits_for_the_clock_is_dated_though_the_disk_was_full(spool: Spool, disk: Path) -> None:
     for i in range(50):
         await spool.append(measurement(i, size=700), dated=False)
-    occupied = occupy(small_disk)
+    occupied = occupy(disk)
     while spool.state().state == "ok":
         await spool.append(measurement(50, size=30_000), dated=False)
     await spool.redate(NOW - 86_400.0)
@@ -202,10 +179,22 @@ async def test_what_waits_for_the_clock_is_dated_though_the_disk_was_full(spool:
     assert {data["started_at"][:10] for data in taken.values()} == {"2027-01-14"}
 
 
-async def test_a_disk_that_turns_read_only_is_survived(spool: Spool, small_disk: Path) -> None:
+async def test_a_disk_that_takes_no_write_is_survived(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
     await fill(spool, range(10))
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=False)
-    await fill(spool, range(10, 20))
-    subprocess.run(["mount", "-o", "remount,rw,size=2m", small_disk], check=True)
+    with every_write_failing():
+        await fill(spool, range(10, 20))
+        assert (spool.state().state, spool.state().depth) == ("full", 20)
+    assert "the disk refuses, measurements wait in memory" in caplog.text
     await until(lambda: spool.state().state == "ok")
     assert indices(await drain(spool)) == list(range(20))
+
+
+@contextmanager
+def every_write_failing() -> Iterator[None]:
+    """To any file, by EFBIG: a file system can't be made read-only while the spool has files open on it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

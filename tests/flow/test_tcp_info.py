@@ -10,7 +10,7 @@ import pytest
 
 from fibrewatch_agent.net import netlink
 from fibrewatch_agent.net.tcp_info import TcpInfo, settable
-from tests.support.iperf3 import wait_until
+from tests.support.waiting import wait_until
 
 HOSTS = {4: "127.0.0.1", 6: "::1"}
 BYTES = 300_000

@@ -20,9 +20,10 @@ from fibrewatch.results.throughput import Params, Result
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.probes.throughput import deadline_s, ports_of, throughput
 from fibrewatch_agent.responder.watch import activity, listens
-from tests.support.iperf3 import Server, alive, box, free_range, nothing_left, until, wait_until
+from tests.support.iperf3 import Server, alive, box, free_range, nothing_left
 from tests.support.mosquitto import free_port
 from tests.support.netns import Link, Namespace
+from tests.support.waiting import until, wait_until
 
 KILLING_S = 4.0
 """What ending a tool that does not want to end may take on top of the deadline."""

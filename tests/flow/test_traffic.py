@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from fibrewatch_agent.config import Plan, load_config
 from fibrewatch_agent.once import Request, prepare
 from fibrewatch_agent.traffic.forecast import amount_of, rows, total
-from tests.support.agent import Box, wait_until
+from tests.support.agent import Box
 from tests.support.certificates import Authority
 from tests.support.mosquitto import free_port
 from tests.support.netns import Link, Namespace
 from tests.support.routers import Chain
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 FAR4, FAR6 = "10.99.0.2", "fd99:0::2"

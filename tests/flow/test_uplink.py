@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from fibrewatch_agent.window import Pace
 from tests.support.collector_stub import TERRITORY, CollectorStub, collecting
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.spooled import BOOT, fill, measurement, open_spool
+from tests.support.waiting import until
 
 AGENT = wire.AgentId(TERRITORY, "cargo", "box-01")
 QUICK = Timing(
@@ -84,12 +85,6 @@ async def running(folder: Path, port: int, **changes: Any) -> AsyncIterator[Agen
         finally:
             agent.stopping.set()
     await agent.spool.close()
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def statuses(stub: CollectorStub) -> list[dict[str, Any]]:

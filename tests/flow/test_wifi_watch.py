@@ -5,7 +5,7 @@ import gc
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from fibrewatch_agent.wifi.nl80211 import Interface
 from fibrewatch_agent.wifi.tally import Tally
 from fibrewatch_agent.wifi.watch import Watch
 from tests.support.netns import run
+from tests.support.waiting import until
 
 BSSID, GROUPS = "02:00:00:00:01:00", {"mlme": 1}
 
@@ -29,12 +30,6 @@ def interface() -> Iterator[Interface]:
     yield Interface(socket.if_nametoindex(name), name, nl80211.STATION, 0, b"fibre")
     if name in {each for _, each in socket.if_nameindex()}:
         run("ip", "link", "del", name)
-
-
-async def until(met: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not met():
-            await asyncio.sleep(0.01)
 
 
 async def test_time_without_carrier_is_an_interruption(interface: Interface) -> None:

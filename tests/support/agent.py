@@ -5,14 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch_agent.spool import Spool
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 AGENT = wire.AgentId("paris", "cargo", "box-01")
@@ -44,15 +44,6 @@ class Tree:
         """Runs one command of the agent to its end."""
         command = [sys.executable, "-m", "fibrewatch_agent", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=self.environment)
-
-
-def wait_until(met: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
-    """Returns once `met()`; raises TimeoutError."""
-    deadline = time.monotonic() + timeout_s
-    while not met():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited for {what}")
-        time.sleep(0.02)
 
 
 class Box:

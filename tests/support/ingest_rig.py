@@ -15,16 +15,10 @@ from fibrewatch_collector.ingest import Events, Ingest
 from fibrewatch_collector.store import Filter
 from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.support.measurements import AGENT, NOON, STREAM, batch
+from tests.support.waiting import until
 
 DEADLINE_S = 30.0
 RETENTION_S = 400 * 86_400.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for it; a test fails that waits for long."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class ScriptedBox:

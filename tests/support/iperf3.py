@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +13,7 @@ from fibrewatch_agent.box import Box
 from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.responder.watch import activity, listens
 from tests.support.mosquitto import free_port
+from tests.support.waiting import wait_until
 
 
 def box(address: str = "127.0.0.1", interface: str | None = None) -> Box:
@@ -56,22 +56,6 @@ def free_range(count: int) -> int:
         used = {each.laddr.port for each in psutil.net_connections("tcp") if each.laddr}
         if base + count < 65536 and used.isdisjoint(range(base, base + count)):
             return base
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    """Looks often; raises TimeoutError."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.01)
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    """The same, letting others run."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @contextlib.contextmanager

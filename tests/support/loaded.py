@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from fibrewatch import stats
 from fibrewatch_agent.responder.watch import listens
-from tests.support.iperf3 import wait_until
 from tests.support.routed import FULL_FRAME, PAYLOAD, RoutedLine
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PORT = 5201

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.agent import wait_until
 from tests.support.netns import Namespace, run
+from tests.support.waiting import wait_until
 
 SERVER = "10.82.0.1"
 CARGO, HALLES, NAT, ATTIC = "10.81.0.2", "10.81.1.2", "10.81.2.2", "192.168.7.2"

@@ -21,7 +21,8 @@ from fibrewatch_agent.slots.messages import Wish
 from fibrewatch_agent.tables import Control
 from fibrewatch_agent.transfer.iperf3 import Run, conclude
 from tests.support.certificates import Authority
-from tests.support.iperf3 import free_range, until, wait_until
+from tests.support.iperf3 import free_range
+from tests.support.waiting import until, wait_until
 
 MBIT = 1e6 / 8
 

@@ -80,13 +80,22 @@ def checked(config: ReflectorConfig) -> ReflectorConfig:
             Prefixes(networks)
         except ValueError as e:
             raise ConfigError("", option, str(e)) from e
-    if config.allow_file is not None:
-        try:
-            read_prefixes(Path(config.allow_file))
-        except (OSError, ValueError) as e:
-            problem = getattr(e, "strerror", None) or str(e)
-            raise ConfigError("", "--reflector-allow-file", f"{config.allow_file}: {problem}") from e
+    for option, file, read in (
+        ("--reflector-allow-file", config.allow_file, read_prefixes),
+        ("--reflector-key", config.key_file, read_key),
+    ):
+        if file is not None:
+            _check_file(option, file, read)
     return config
+
+
+def _check_file(option: str, file: str, read: Callable[[Path], object]) -> None:
+    try:
+        read(Path(file))
+    except OSError as e:
+        raise ConfigError("", option, f"{file}: {e.strerror}") from e
+    except ValueError as e:
+        raise ConfigError("", option, str(e) if file in str(e) else f"{file}: {e}") from e
 
 
 class Reflector:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import msgspec
@@ -123,7 +123,7 @@ class Api:
     """Requests to one collector; every method raises ApiError when there is no good answer."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
-        self.url, self._session = url.rstrip("/"), session
+        self.url, self._session = _checked(url).rstrip("/"), session
 
     async def sites(self) -> list[Site]:
         """All of them."""
@@ -219,6 +219,22 @@ class Api:
         if answer.status != 200:
             raise ApiError(f"{self.url}{path}: HTTP status {answer.status}{_why(body)}")
         return body
+
+
+def _checked(url: str) -> str:
+    """The URL of a collector.
+
+    Raises:
+        ApiError: It can be none; aiohttp would only say the URL itself.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable()
+    except ValueError:
+        good = False
+    if not good:
+        raise ApiError(f"{url!r} is no URL such as http://127.0.0.1:8480")
+    return url
 
 
 async def _save(body: aiohttp.StreamReader, to: Path) -> None:

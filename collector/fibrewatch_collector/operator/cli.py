@@ -261,7 +261,7 @@ def _inventory(arguments: argparse.Namespace) -> Inventory:
 def _duration(text: str) -> float:
     """Seconds; a plain number means seconds."""
     try:
-        seconds = float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else quantity(text, "duration")
+        seconds = float(text) if re.fullmatch(r"[0-9]{1,15}(\.[0-9]+)?", text) else quantity(text, "duration")
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
     return _above_zero(seconds, text)
@@ -281,13 +281,13 @@ def _above_zero(number: float, text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 9999")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
     return int(text)
 

@@ -20,9 +20,9 @@ from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.radio_helper.messages import Onboard, Onboarded
 from fibrewatch_agent.wifi import radio
 from tests.lab.radio.world import HELD, PASSPHRASE, ROOT, AccessPoint
-from tests.support.agent import wait_until
 from tests.support.certificates import Authority
 from tests.support.netns import run
+from tests.support.waiting import wait_until
 
 FOLDER = Path("/run/radio-helper")
 SOCKET = FOLDER / "helper.sock"

@@ -1,8 +1,7 @@
 """Echoes over real sockets on loopback."""
 
-import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +10,7 @@ from fibrewatch_agent.net import stamps
 from fibrewatch_agent.net.icmp import Channel, Echo, IcmpSockets
 from fibrewatch_agent.net.icmp_packets import Family, destination
 from fibrewatch_agent.net.packet_channel import round_trip
+from tests.support.waiting import until
 
 LOOPBACK: dict[Family, str] = {4: "127.0.0.1", 6: "::1"}
 
@@ -20,12 +20,6 @@ def sockets() -> Iterator[IcmpSockets]:
     sockets = IcmpSockets()
     yield sockets
     sockets.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -74,6 +74,12 @@ def test_a_collector_that_is_not_there_is_told_in_one_line(capsys: pytest.Captur
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("url", ["", "x", "ftp://x", "http://", "http://[::1", "http://x:99999", "http://a\udcff"])
+def test_what_is_no_url_is_told_in_one_line(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    status, _, err = run(capsys, "sites", "--api", url)
+    assert (status, err) == (2, f"fibrewatch: {url!r} is no URL such as http://127.0.0.1:8480\n")
+
+
 def test_the_sites_of_simulated_boxes_make_a_good_inventory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "sites.toml"
     assert run(capsys, "simulate", "--sites", "3", "--agents", "2", "--write-sites", str(file))[0] == 0

@@ -59,11 +59,20 @@ def test_quantities_come_out_in_base_units() -> None:
         ('name = "cargo"\ntargets = 3', "targets: 3: expected `object`, got `int`"),
         ('name = "cargo"\nuplink = [3]', "uplink[0]: 3 is not a table"),
         ('name = "cargo"\nfolder = 3', "folder: 3: expected `Path`, got `int`"),
+        ('name = "cargo"\nfolder = "/a\\u0000b"', "folder: '/a\\x00b' has a NUL character"),
+        ('name = "cargo"\n[targets.gw]\nid = "\\u0000"', "targets.gw.id: '\\x00' has a NUL character"),
+        (
+            f'name = "cargo"\nmax_size = "{"9" * 400} GB"',
+            f"max_size: '{'9' * 400} GB' is not a size such as \"256 MiB\"",
+        ),
+        ('name = "cargo"\nevery = "\u0663 s"', "every: '\u0663 s' is not a duration such as \"60 s\""),
+        (f"name = {'[' * 3000}", "not TOML: nested too deeply"),
+        ("name = 1979-05-27", "name: datetime.date(1979, 5, 27): expected `str`, got `date`"),
     ],
 )
 def test_a_bad_file_is_answered_with_its_place(tmp_path: Path, toml: str, message: str) -> None:
     file = tmp_path / "sites.toml"
-    file.write_text(toml)
+    file.write_text(toml, "utf-8")
     with pytest.raises(ConfigError) as caught:
         load(file, Site)
     assert str(caught.value) == f"{file}: {message}"
@@ -83,3 +92,10 @@ def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "none.toml", Site)
     assert str(caught.value) == f"{tmp_path / 'none.toml'}: No such file or directory"
+
+
+def test_a_number_that_python_does_not_read_is_said_to_be_no_toml(tmp_path: Path) -> None:
+    file = tmp_path / "sites.toml"
+    file.write_text(f"name = {'1' * 5000}")
+    with pytest.raises(ConfigError, match=r"sites\.toml: not TOML: .*5000 digits"):
+        load(file, Site)

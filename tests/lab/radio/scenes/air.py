@@ -8,8 +8,8 @@ from typing import Any
 from fibrewatch.measurement import AnyMeasurement
 from tests.lab.radio import onboarding as here
 from tests.lab.radio.world import Heard, World
-from tests.support.agent import wait_until
 from tests.support.netns import run
+from tests.support.waiting import wait_until
 
 RADIOS = 4
 _FILE = Path("/run/out/air.pcap")

@@ -15,8 +15,8 @@ from fibrewatch_agent.radio_helper.messages import Monitor, Onboard, Scan
 from fibrewatch_agent.wifi import radio
 from tests.lab.radio import onboarding as here
 from tests.lab.radio.world import World
-from tests.support.agent import wait_until
 from tests.support.netns import run
+from tests.support.waiting import wait_until
 
 RADIOS = 3
 _NETWORKS = here.network("right", "fibre", "wpa2-psk", passphrase_file="/run/radio-helper/right")
