@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.iperf3 import wait_until
 from tests.support.netns import Namespace
 from tests.support.shared_line import SharedLine, config, shared_line, v3
 from tests.support.snmpd import AUTH, COMMUNITY, PRIVACY, USERS, Snmpd
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
