@@ -13,9 +13,10 @@ from fibrewatch_agent.probes.throughput import throughput
 from fibrewatch_agent.responder.watch import activity
 from fibrewatch_agent.slots.far_desk import Slot
 from fibrewatch_agent.slots.reservation import reserve
-from tests.support.iperf3 import box, until
+from tests.support.iperf3 import box
 from tests.support.leftovers import nothing_left
 from tests.support.slots import Responder, transfer, wish
+from tests.support.waiting import until
 
 BOX, HOLDER = "paris/cargo/box-01", "paris/holder/box"
 
