@@ -29,6 +29,9 @@ _UPKEEP_HOURS = 20
 _UPKEEP_ROWS = 2_000
 _UPKEEP_BUSY_S, _UPKEEP_IDLE_S, _UPKEEP_FAILED_S = 0.25, 5.0, 60.0
 _PRUNE_EVERY_S = 3_600.0
+_UNHEARD_S = 86_400.0
+"""So far beyond the newest data the clock is believed when it comes to deleting: one that was set to another year for
+an hour would empty the store, and shut those hours for good."""
 _BACKOFF_S, _BACKOFF_MAX_S = 0.1, 5.0
 _TRIES_TOGETHER = 3
 
@@ -252,10 +255,14 @@ class Writer:
             return True
         if time.monotonic() < self._prune_at:
             return False
-        if self._store.prune(now - self._retention_s, _UPKEEP_ROWS) == _UPKEEP_ROWS:
+        if self._store.prune(self._believed(now) - self._retention_s, _UPKEEP_ROWS) == _UPKEEP_ROWS:
             return True
         self._prune_at = time.monotonic() + _PRUNE_EVERY_S
         return False
+
+    def _believed(self, now: float) -> float:
+        newest = self._store.newest_start()
+        return now if newest is None else min(now, newest + _UNHEARD_S)
 
 
 def _answer(future: "Future[Any]", work: Callable[[], Any]) -> None:

@@ -160,19 +160,37 @@ def test_call_runs_on_the_writers_thread_and_hands_its_error_on(store: SqliteSto
     writer.close()
 
 
+DAY_S = 86_400.0
+
+
 def test_upkeep_rolls_up_and_prunes_by_itself(store: SqliteStore) -> None:
-    day = 86_400.0
+    now = NOON + 400 * DAY_S + 7200
+    store.commit([delivery(*(good(seq) for seq in range(1, 61)), good(61, raw_window(now)))])
+    kept_up(store, now)
+    assert [each.seq for each in store.measurements(Filter(), 0, 10)] == [61]
+    assert [each.n for each in store.rollups(Filter())] == [60]
+
+
+def test_a_clock_far_ahead_of_all_data_deletes_nothing(store: SqliteStore) -> None:
     store.commit([delivery(*(good(seq) for seq in range(1, 61)))])
-    writer = writer_of(store, Heard(), now=NOON + 400 * day + 7200)
+    kept_up(store, NOON + 12 * 365 * DAY_S)
+    assert len(store.measurements(Filter(), 0, 100)) == 60
+    assert len(store.commit([delivery(good(61))]).stored) == 1  # nor is their hour shut
+    kept_up(store, NOON + 7200)
+    assert len(store.measurements(Filter(), 0, 100)) == 61
+
+
+def kept_up(store: SqliteStore, now: float) -> None:
+    """A writer's first upkeep at that time: done once it has looked at what is to be deleted."""
+    writer = writer_of(store, Heard(), now=now)
     writer.start()
     waited = threading.Event()
     for _ in range(600):
-        if not store.measurements(Filter(), 0, 1):
+        if writer._prune_at:
             break
         waited.wait(0.05)
     writer.close()
-    assert store.measurements(Filter(), 0, 1) == []
-    assert [each.n for each in store.rollups(Filter())] == [60]
+    assert writer._prune_at
 
 
 def test_bug_in_the_thread_is_told_not_swallowed(store: SqliteStore) -> None:
