@@ -206,11 +206,17 @@ def _state_dir(path: Path, config: AgentConfig) -> Path:
     """The state folder, made if it is not there."""
     try:
         config.state_dir.mkdir(parents=True, exist_ok=True)
-        if not os.access(config.state_dir, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        _check_writable(config.state_dir)
     except OSError as e:
         raise ConfigError(str(path), "agent.state_dir", f"{config.state_dir}: {e.strerror}") from e
     return config.state_dir
+
+
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        read_only = os.statvfs(folder).f_flag & os.ST_RDONLY  # a dying card, mostly
+        number = errno.EROFS if read_only else errno.EACCES
+        raise OSError(number, os.strerror(number))
 
 
 def _check_unchanged(path: Path, before: AgentConfig, fresh: AgentConfig) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from fibrewatch import __version__, wire
 from tests.support.mosquitto import Mosquitto, free_port, wait_for_port
+from tests.support.small_disk import small_disk
 
 CONFIG = """
 [agent]
@@ -88,6 +89,16 @@ def test_error_is_one_line_and_exit_status_2(arguments: list[str], message: str)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"fibrewatch-agent: {message}")
     assert done.stderr.count("\n") == 1
+
+
+def test_state_folder_on_a_read_only_disk_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(CONFIG.format(folder=tmp_path, port=1883))
+    with small_disk(tmp_path / "state", "1m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        done = agent("run", "--config", str(path))
+    assert done.returncode == 2
+    assert done.stderr == f"fibrewatch-agent: {path}: agent.state_dir: {tmp_path}/state: Read-only file system\n"
 
 
 def test_state_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
