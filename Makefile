@@ -60,8 +60,8 @@ bench:
 	@.venv/bin/python -m benchmarks.scrape
 	@.venv/bin/python -m benchmarks.queries
 	@.venv/bin/python -m benchmarks.rules
-	@.venv/bin/python -m benchmarks.footprint
-	@.venv/bin/python -m benchmarks.resident
+	-@.venv/bin/python -m benchmarks.footprint
+	-@.venv/bin/python -m benchmarks.resident
 	@.venv/bin/python -m benchmarks.latency
 	@.venv/bin/python -m benchmarks.early_stop
 	@.venv/bin/python -m benchmarks.throughput

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from benchmarks.support import ROOT, Process, get, need, options, python, save, table, wait_until_ready
+from benchmarks.support import ROOT, Process, get, hold, need, options, python, save, table, wait_until_ready
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.operator.files import collector_toml, sites_toml
 from tests.support.mosquitto import Mosquitto, free_port
@@ -30,6 +30,7 @@ SMOKEPING, BLACKBOX = "/usr/bin/prometheus-smokeping-prober", "/usr/bin/promethe
 WARM_UP_S = 5.0
 SCRAPE_S = 15.0
 MIB = 2**20
+MOST_MIB, MOST_PERCENT = 32, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ def main() -> None:
     print(table(heads, rows))
     figures = [asdict(each) for each in found]
     save(given.results, "footprint", {"heads": heads, "rows": rows, "runs": figures, "seconds": given.seconds})
+    (ours,) = [each for each in found if each.name == "fibrewatch-agent"]
+    hold([("RSS, MiB", ours.rss_bytes / MIB, MOST_MIB), ("CPU, % of a core", ours.cpu_share * 100, MOST_PERCENT)])
 
 
 def _in_namespaces(seconds: float) -> list[Footprint]:

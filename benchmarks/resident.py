@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import psutil
 
-from benchmarks.support import ROOT, Process, get, need, options, python, save, table, wait_until_ready
+from benchmarks.support import ROOT, Process, get, hold, need, options, python, save, table, wait_until_ready
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.operator.files import collector_toml, sites_toml
 from tests.support.certificates import Authority
@@ -32,6 +32,7 @@ from tests.support.routers import Chain
 AGENT = AgentId("bench", "resident", "box-01")
 RESPONDERS, NEUTRAL, SERVER = ("10.99.2.2", "10.99.2.3"), "10.99.2.4", "10.99.2.5"
 MIB = 2**20
+MOST_MIB, MOST_PERCENT = 40, 2
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _SAMPLE_S = 0.25
 _SETTLE_S = 10.0
@@ -108,6 +109,7 @@ def main() -> None:
     print(table(heads, rows))
     print(f"{found.seconds:.0f} s: " + ", ".join(f"{what} {count}" for what, count in sorted(found.outcomes.items())))
     save(given.results, "resident", {"heads": heads, "rows": rows, "runs": asdict(found), "imports": imports})
+    hold([("RSS, MiB", found.rss_bytes / MIB, MOST_MIB), ("CPU, % of a core", found.cpu_share * 100, MOST_PERCENT)])
 
 
 def _imports() -> Iterator[tuple[str, int]]:

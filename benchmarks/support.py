@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,3 +149,11 @@ def stopwatch() -> Iterator[list[float]]:
     begun = time.perf_counter()
     yield taken
     taken.append(time.perf_counter() - begun)
+
+
+def hold(limits: Iterable[tuple[str, float, float]]) -> None:
+    """Ends with status 1 where a figure is above what was promised: what, how much, at most."""
+    passed = [f"{what} is {figure:.2f}, {most:g} at most" for what, figure, most in limits if figure > most]
+    if passed:
+        print("beyond the limit: " + "; ".join(passed), file=sys.stderr)
+        raise SystemExit(1)
