@@ -1,6 +1,6 @@
 """`python -m fibrewatch_agent`."""
 
-from fibrewatch_agent.cli import main
+from fibrewatch_agent.start import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """`python -m fibrewatch_collector` is `fibrewatch-collector`."""
 
-from fibrewatch_collector.cli import main
+from fibrewatch_collector.start import main
 
 if __name__ == "__main__":
     main()
