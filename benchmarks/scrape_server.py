@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from fibrewatch import __version__
 from fibrewatch.results import PROBES
+from fibrewatch_collector.access.settings import Http
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.inventory import Inventory, load_inventory
@@ -64,12 +65,12 @@ async def serve(series: int, port: int, folder: Path) -> None:
     fleet = Fleet(max(1, round(series / per_box)))
     hub = make_hub(fleet, folder)
     store = SqliteStore(folder / "collector.db")
-    server = Server(hub, store, asyncio.to_thread, Config())
+    server = Server(hub, store, asyncio.to_thread, Config(http=Http(address=f"127.0.0.1:{port}")))
     ending, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGUSR1, again.set)
-    await server.start("127.0.0.1", port)
+    await server.start()
     while not ending.is_set():
         fleet.deliver(hub)
         series_now = count_samples(hub) if fleet.rounds == 1 else "-"

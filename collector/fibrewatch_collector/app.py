@@ -82,6 +82,7 @@ class App:
             self._identity = IdentityService(config.authority.folder, self.ingest.answer_renewal)
         self._feed = self._remote_write()
         self.own.watch(self.ingest.stats, lambda: self.ingest.writer.depth)
+        self._server: Server | None = None
         self._stop = asyncio.Event()
         self._totals_at = self._floors_at = float("-inf")
 
@@ -92,8 +93,8 @@ class App:
             OSError: The HTTP address can't be had.
             StoreError: The store can't be read.
         """
-        server = Server(self.hub, self._store, self._write, self._config)
-        await server.start(self._config.http.host, self._config.http.port)
+        server = self._server = Server(self.hub, self._store, self._write, self._config)
+        await server.start()
         try:
             self._listen_to_signals()
             if not await self._clock_is_good():
@@ -215,7 +216,9 @@ class App:
                 task.cancel()
 
     def reload(self) -> None:
-        """Reads the inventory again; the old one stays in force when the new one is bad."""
+        """Reads the inventory and the API's certificate again; the old ones stay in force when the new are bad."""
+        if self._server is not None:
+            self._server.reload()
         try:
             inventory = load_inventory(self._config.sites)
         except ConfigError as e:

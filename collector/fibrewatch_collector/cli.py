@@ -16,6 +16,7 @@ from fibrewatch.command import FAILED, OK, Commands
 from fibrewatch.errors import StoreError
 from fibrewatch.sdnotify import Notifier
 from fibrewatch_collector import lint
+from fibrewatch_collector.access import audit, reachable
 from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.store import Store
@@ -104,6 +105,7 @@ def _check_config(arguments: argparse.Namespace) -> int:
     store = _store(config) if config.store.path.exists() else nullcontext()
     with store as told:
         promised = lint.check(inventory, config.sites, told)
+    reachable.check(config, str(path))
     for line in [*inventory.mesh.warnings(), *promised]:
         print(f"{PROGRAM}: warning: {line}", file=sys.stderr)
     print(f"{path}: ok: {config.sites}: {len(inventory.sites)} sites, {len(inventory.agents)} agents", flush=True)
@@ -117,7 +119,8 @@ def _import(arguments: argparse.Namespace) -> int:
     _, config = _config(arguments)
     inventory = load_inventory(config.sites)
     now = time.time()
-    with _input(arguments.file) as file, _store(config) as store:
+    recorded = audit.by_command(config.audit, f"import {arguments.file}")
+    with recorded, _input(arguments.file) as file, _store(config) as store:
         done = transfer.import_lines(store, file, str(arguments.file), now, config.store.retention_s)
         bins = recovery.rejudge(store, inventory, now, now)
     print(

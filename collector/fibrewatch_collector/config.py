@@ -10,6 +10,9 @@ from msgspec.structs import replace
 
 from fibrewatch.config import Duration, build, parse_toml, read_toml
 from fibrewatch.errors import ConfigError
+from fibrewatch_collector.access import audit
+from fibrewatch_collector.access import settings as http_settings
+from fibrewatch_collector.access.settings import Http
 
 DEFAULT_PATH = Path("/etc/fibrewatch/collector.toml")
 HeaderName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9-]{1,100}\Z")]
@@ -47,22 +50,6 @@ class StoreConfig(Struct, frozen=True, kw_only=True):
 
     path: Path = Path("/var/lib/fibrewatch/collector.db")
     retention_s: Annotated[Duration, Meta(ge=86400)] = field(default=400 * 86400.0, name="retention")
-
-
-class Http(Struct, frozen=True, kw_only=True):
-    """Where metrics, API and page are served; loopback, because nothing of it asks who you are."""
-
-    address: Annotated[str, Meta(pattern=r"\A(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}\Z")] = "127.0.0.1:8480"
-
-    @property
-    def host(self) -> str:
-        """Without brackets."""
-        return self.address.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        """0 lets the system choose."""
-        return int(self.address.rpartition(":")[2])
 
 
 class Reports(Struct, frozen=True, kw_only=True):
@@ -153,6 +140,16 @@ class Config(Struct, frozen=True, kw_only=True):
     authority: AuthorityConfig | None = None
     remote_write: RemoteWrite | None = None
 
+    @property
+    def tokens(self) -> Path:
+        """Where the API's tokens are kept, beside the store."""
+        return self.store.path.with_name("access.db")
+
+    @property
+    def audit(self) -> Path:
+        """Where every change is recorded, beside the store."""
+        return self.store.path.with_name(audit.NAME)
+
 
 def load_config(path: Path) -> Config:
     """Reads and checks collector.toml.
@@ -161,6 +158,7 @@ def load_config(path: Path) -> Config:
         ConfigError: The first thing that is wrong.
     """
     config = _read(read_toml(path), str(path), path.parent)
+    http_settings.check(config.http, str(path))
     if config.remote_write is not None:
         _check_files(config.remote_write, str(path))
     return config
@@ -210,6 +208,7 @@ def _anchored(config: Config, folder: Path) -> Config:
         sites=folder / config.sites,
         store=replace(config.store, path=folder / config.store.path),
         broker=replace(config.broker, tls=tls),
+        http=http_settings.anchored(config.http, folder),
         remote_write=config.remote_write and _anchored_remote(config.remote_write, folder),
         authority=config.authority and AuthorityConfig(folder=folder / config.authority.folder),
         reports=replace(config.reports, folder=config.reports.folder and folder / config.reports.folder),

@@ -31,6 +31,7 @@ _BY_REASON = {
     "refused": "Measurements kept raw and settled, but not taken.",
     "bad_payloads": "Messages that are not of the contract.",
 }
+_HTTP_REFUSED = f"{PREFIX}_http_refused"
 _REMOTE = {
     "measurements": "Measurements that the server of remote write took.",
     "samples": "Samples of these measurements.",
@@ -65,7 +66,7 @@ def labels_of(name: str) -> tuple[str, ...]:
     short = name.removeprefix(f"{PREFIX}_").removesuffix("_total")
     if short == "info":
         return ("version",)
-    return ("reason",) if short in _BY_REASON or name.startswith(_REMOTE_DROPPED) else ()
+    return ("reason",) if short in _BY_REASON or name.startswith((_REMOTE_DROPPED, _HTTP_REFUSED)) else ()
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class OwnMetrics:
         self.levels = Levels()
         self.stats = Stats()
         self.remote = RemoteStats()
+        self.http_refused: dict[str, int] = {}
         self.depth: Callable[[], int] = lambda: 0
         self.registry = CollectorRegistry()
         self.commit_seconds = Histogram(
@@ -125,6 +127,12 @@ class OwnMetrics:
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
         yield from self._remote()
+        family = CounterMetricFamily(
+            _HTTP_REFUSED, "Requests that were not let through: no token, no scope, too many.", labels=["reason"]
+        )
+        for reason, count in sorted(self.http_refused.items()):
+            family.add_metric([reason], count)
+        yield family
 
     def _remote(self) -> Iterator[Metric]:
         for name, text in _REMOTE.items():

@@ -14,7 +14,9 @@ from aiohttp import web
 
 from fibrewatch.errors import WireError
 from fibrewatch.files import Content, write_together
-from fibrewatch.identity import MAX_BYTES, IdentityError, JoinRequest
+from fibrewatch.identity import MAX_BYTES, Bundle, IdentityError, JoinRequest
+from fibrewatch_collector.access import AccessError
+from fibrewatch_collector.access.audit import NAME, Audit
 from fibrewatch_collector.identity import certificates, enrolment
 from fibrewatch_collector.identity.authority import Authority
 from fibrewatch_collector.identity.settings import Settings
@@ -69,7 +71,7 @@ class Joining:
         try:
             async with asyncio.timeout(_READ_S):
                 asked = msgspec.json.decode(await request.read(), type=JoinRequest)
-            bundle = await asyncio.to_thread(enrolment.join, self._authority, self._settings, asked)
+            bundle = await asyncio.to_thread(self._let_in, asked, source)
         except TimeoutError:
             return _refused(408, "the request took too long")
         except (msgspec.MsgspecError, UnicodeDecodeError, WireError) as e:
@@ -79,6 +81,16 @@ class Joining:
             return _refused(403, str(e))
         log.info("agent=%s: joined from %s", asked.agent, source)
         return web.Response(body=msgspec.json.encode(bundle), content_type="application/json")
+
+    def _let_in(self, asked: JoinRequest, source: str) -> Bundle:
+        """Recorded when it is done: wrong tokens are no change, and would fill the record."""
+        bundle = enrolment.join(self._authority, self._settings, asked)
+        audit = Audit(self._authority.folder / NAME)
+        try:
+            audit.end(audit.begin(f"box {asked.agent}", source, f"join {asked.agent}"), "done")
+        except AccessError as e:
+            log.error("agent=%s: its joining is not recorded: %s", asked.agent, e)  # noqa: TRY400
+        return bundle
 
 
 class Tries:

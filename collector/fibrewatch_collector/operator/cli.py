@@ -5,6 +5,7 @@ A command's module is imported when it runs: aiohttp, rich and paho take longer 
 
 import argparse
 import logging
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -19,15 +20,15 @@ from fibrewatch.errors import ConfigError
 from fibrewatch.wire import ID_PATTERN
 from fibrewatch_collector.config import load_config
 from fibrewatch_collector.inventory import Inventory, load_inventory
-from fibrewatch_collector.operator import declare_cli, evidence_cli, files, generate, identity_cli
+from fibrewatch_collector.operator import access_cli, declare_cli, door, evidence_cli, files, generate, identity_cli
 
 PROGRAM = "fibrewatch"
-DEFAULT_API = "http://127.0.0.1:8480"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     arguments = parser().parse_args(argv)
+    door.fill_in(arguments, os.environ)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     return guarded(PROGRAM, arguments.run, arguments)
 
@@ -56,6 +57,8 @@ def parser() -> Parser:
         ("ca", identity_cli.add_ca, "the authority that boxes and broker are known by"),
         ("enrol", identity_cli.add_enrol, "let a box in: a token for `fibrewatch-agent join`, or a bundle"),
         ("revoke", identity_cli.add_revoke, "shut a box out at once: a stolen one, say"),
+        ("token", access_cli.add_token, "who may ask the collector for what: make, list, revoke tokens"),
+        ("audit", access_cli.add_audit, "every change: who made it, from where, when, and how it came out"),
         ("check-config", _add_check, "check a collector's files"),
     ):
         add_options(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
@@ -87,7 +90,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sites(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    door.add_options(parser)
     parser.add_argument(
         "--peer",
         type=_place,
@@ -112,7 +115,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--audience", metavar="WHO", help="of html and pdf: full (the default) or manager (one page)")
     parser.add_argument("--revision", metavar="N", help="as it was given out: the first final report of the month is 1")
     parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
-    parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    door.add_options(parser)
     parser.add_argument("--store", type=Path, metavar="FILE", help="read this store instead, with --sites")
     parser.add_argument("--sites", type=Path, metavar="FILE", help="the sites.toml of --store")
     parser.set_defaults(run=_report)
@@ -156,7 +159,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _sites(arguments: argparse.Namespace) -> int:
     from fibrewatch_collector.operator import sites
 
-    return sites.show(arguments.api) if arguments.peer is None else sites.show_peer(arguments.api, arguments.peer)
+    to = door.door(arguments)
+    return sites.show(to) if arguments.peer is None else sites.show_peer(to, arguments.peer)
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -214,7 +218,7 @@ def _report(arguments: argparse.Namespace) -> int:
     if (arguments.store is None) != (arguments.sites is None):
         raise ConfigError("", "", "--store and --sites go together: a store and the inventory of its boxes")
     if arguments.store is None:
-        return report.from_api(arguments.api, words, arguments.output)
+        return report.from_api(door.door(arguments), words, arguments.output)
     return report.from_store(arguments.store, load_inventory(arguments.sites), words, arguments.output)
 
 
@@ -240,6 +244,7 @@ def _rules(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     """With a collector.toml also against what the boxes have told, where its store is here."""
     from fibrewatch_collector import lint
+    from fibrewatch_collector.access import reachable
     from fibrewatch_collector.store.sqlite import SqliteStore
 
     config = load_config(arguments.config) if arguments.config else None
@@ -248,6 +253,8 @@ def _check(arguments: argparse.Namespace) -> int:
     path = config.store.path if config is not None else None
     with closing(SqliteStore(path)) if path is not None and path.exists() else nullcontext() as store:
         promised = lint.check(inventory, sites, store)
+    if config is not None:
+        reachable.check(config, str(arguments.config))
     for line in [*inventory.mesh.warnings(), *promised]:
         print(f"fibrewatch: warning: {line}", file=sys.stderr)
     print(f"ok: {len(inventory.sites)} sites, {len(inventory.agents)} agents")

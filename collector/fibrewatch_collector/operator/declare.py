@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import aiohttp
 from rich.console import Console
 from rich.table import Table
 
 from fibrewatch_collector.ledger import certificates, maintenance, rollout
 from fibrewatch_collector.operator.api import Api, Declared
+from fibrewatch_collector.operator.door import Door, opened
 
 T = TypeVar("T")
 PIPE_WIDTH = 200
@@ -26,13 +26,13 @@ class Place:
         self.site = site or None
 
 
-def add(url: str, wish: maintenance.Wish) -> int:
+def add(door: Door, wish: maintenance.Wish) -> int:
     """Declares work and says whether it came in time; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer, or refuses.
     """
-    made = _ask(url, lambda api: api.declare(wish))
+    made = _ask(door, lambda api: api.declare(wish))
     said = made.declaration
     print(f"maintenance {said.id} of {said.where}: {_shown(said.begin)} to {_shown(said.end)}")
     if not made.in_time:
@@ -40,60 +40,60 @@ def add(url: str, wish: maintenance.Wish) -> int:
     return 0
 
 
-def cancel(url: str, number: int, wish: maintenance.Cancel) -> int:
+def cancel(door: Door, number: int, wish: maintenance.Cancel) -> int:
     """Cancels a declaration; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer, or refuses.
     """
-    said = _ask(url, lambda api: api.cancel(number, wish)).declaration
+    said = _ask(door, lambda api: api.cancel(number, wish)).declaration
     print(f"maintenance {said.id} of {said.where} is cancelled as of {_shown(said.cancelled_at)}")
     return 0
 
 
-def show(url: str, place: Place | None) -> int:
+def show(door: Door, place: Place | None) -> int:
     """Prints declared work; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer.
     """
-    found = _ask(url, lambda api: api.declarations(*_where(place)))
+    found = _ask(door, lambda api: api.declarations(*_where(place)))
     _print(_declarations_table(found), "no maintenance is declared")
     return 0
 
 
-def step(url: str, wish: rollout.Wish) -> int:
+def step(door: Door, wish: rollout.Wish) -> int:
     """Records a state reached; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer, or refuses.
     """
-    made = _ask(url, lambda api: api.take_step(wish))
+    made = _ask(door, lambda api: api.take_step(wish))
     floor = f" floor {made.floor}" if made.floor else ""
     print(f"{made.territory}/{made.site}{floor}: {made.state} since {made.on}")
     return 0
 
 
-def accept(url: str, wish: certificates.Wish) -> int:
+def accept(door: Door, wish: certificates.Wish) -> int:
     """Has a place accepted by its tests, and says under which number the certificate is kept; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer, or refuses: a test did not pass, say.
     """
-    made = _ask(url, lambda api: api.accept(wish))
+    made = _ask(door, lambda api: api.accept(wish))
     floor = f" floor {made.floor}" if made.floor else ""
     how = " with reservations" if wish.reservations else ""
     print(f"{made.territory}/{made.site}{floor}: accepted{how} on {made.on}; certificate {made.id}")
     return 0
 
 
-def certificate(url: str, number: int, words: Mapping[str, str], out: Path | None) -> int:
+def certificate(door: Door, number: int, words: Mapping[str, str], out: Path | None) -> int:
     """Fetches a certificate; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer, or there is none.
     """
-    body = _ask(url, lambda api: api.certificate(number, words))
+    body = _ask(door, lambda api: api.certificate(number, words))
     if out is not None:
         out.write_bytes(body)
     else:
@@ -102,13 +102,13 @@ def certificate(url: str, number: int, words: Mapping[str, str], out: Path | Non
     return 0
 
 
-def show_rollout(url: str, place: Place | None) -> int:
+def show_rollout(door: Door, place: Place | None) -> int:
     """Prints how far sites and floors have come, and how they got there; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer.
     """
-    found = _ask(url, lambda api: api.steps(*_where(place)))
+    found = _ask(door, lambda api: api.steps(*_where(place)))
     _print(_rollout_table(found), "no rollout is kept")
     return 0
 
@@ -117,10 +117,10 @@ def _where(place: Place | None) -> tuple[str | None, str | None]:
     return (place.territory, place.site) if place is not None else (None, None)
 
 
-def _ask(url: str, question: Callable[[Api], Awaitable[T]]) -> T:
+def _ask(door: Door, question: Callable[[Api], Awaitable[T]]) -> T:
     async def ask() -> T:
-        async with aiohttp.ClientSession() as session:
-            return await question(Api(url, session))
+        async with opened(door) as api:
+            return await question(api)
 
     return asyncio.run(ask())
 

@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 
 from fibrewatch.wire import ID_PATTERN
+from fibrewatch_collector.operator import door
 
 STATES = ("planned", "wired", "accepted", "live")
-
-DEFAULT_API = "http://127.0.0.1:8480"
 
 
 def add_maintenance(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +68,7 @@ def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-    parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    door.add_options(parser)
     return parser
 
 
@@ -87,20 +86,20 @@ def _declare(arguments: argparse.Namespace) -> int:
         who=arguments.who,
         why=arguments.why,
     )
-    return declare.add(arguments.api, wish)
+    return declare.add(door.door(arguments), wish)
 
 
 def _show(arguments: argparse.Namespace) -> int:
     from fibrewatch_collector.operator import declare
 
-    return declare.show(arguments.api, declare.Place(arguments.site) if arguments.site else None)
+    return declare.show(door.door(arguments), declare.Place(arguments.site) if arguments.site else None)
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
     from fibrewatch_collector.ledger import maintenance
     from fibrewatch_collector.operator import declare
 
-    return declare.cancel(arguments.api, arguments.id, maintenance.Cancel(who=arguments.who, why=arguments.why))
+    return declare.cancel(door.door(arguments), arguments.id, maintenance.Cancel(who=arguments.who, why=arguments.why))
 
 
 def _step(arguments: argparse.Namespace) -> int:
@@ -117,7 +116,7 @@ def _step(arguments: argparse.Namespace) -> int:
         who=arguments.who,
         note=arguments.note,
     )
-    return declare.step(arguments.api, wish)
+    return declare.step(door.door(arguments), wish)
 
 
 def _accept(arguments: argparse.Namespace) -> int:
@@ -135,20 +134,20 @@ def _accept(arguments: argparse.Namespace) -> int:
         on=arguments.on,
         reservations=arguments.reservations,
     )
-    return declare.accept(arguments.api, wish)
+    return declare.accept(door.door(arguments), wish)
 
 
 def _certificate(arguments: argparse.Namespace) -> int:
     from fibrewatch_collector.operator import declare
 
     words = {"format": arguments.format, "lang": arguments.lang}
-    return declare.certificate(arguments.api, arguments.id, words, arguments.output)
+    return declare.certificate(door.door(arguments), arguments.id, words, arguments.output)
 
 
 def _show_rollout(arguments: argparse.Namespace) -> int:
     from fibrewatch_collector.operator import declare
 
-    return declare.show_rollout(arguments.api, declare.Place(arguments.site) if arguments.site else None)
+    return declare.show_rollout(door.door(arguments), declare.Place(arguments.site) if arguments.site else None)
 
 
 def site(text: str) -> str:

@@ -7,13 +7,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import aiohttp
-
 from fibrewatch_collector.evidence import EvidenceError, PackError, keys, request, verifying
 from fibrewatch_collector.evidence.contents import Manifest
 from fibrewatch_collector.inventory import Inventory
 from fibrewatch_collector.ledger import certificates
-from fibrewatch_collector.operator.api import Api
+from fibrewatch_collector.operator.door import Door, opened
 
 
 def from_store(store: Path, inventory: Inventory, key: Path, words: Mapping[str, str], out: Path | None) -> int:
@@ -57,20 +55,20 @@ def _tell(to: Path, manifest: Manifest) -> None:
         )
 
 
-def from_api(url: str, words: Mapping[str, str], out: Path | None) -> int:
+def from_api(door: Door, words: Mapping[str, str], out: Path | None) -> int:
     """Asks a collector for a pack; returns the exit status.
 
     Raises:
         ApiError: The collector does not answer, or refuses.
     """
-    to = asyncio.run(_fetch(url, words, out))
+    to = asyncio.run(_fetch(door, words, out))
     print(f"{to}: {to.stat().st_size} bytes")
     return 0
 
 
-async def _fetch(url: str, words: Mapping[str, str], out: Path | None) -> Path:
-    async with aiohttp.ClientSession() as session:
-        return await Api(url, session).evidence(words, out)
+async def _fetch(door: Door, words: Mapping[str, str], out: Path | None) -> Path:
+    async with opened(door) as api:
+        return await api.evidence(words, out)
 
 
 def verify(pack: Path, key: str | None) -> int:

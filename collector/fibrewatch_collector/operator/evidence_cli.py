@@ -5,8 +5,7 @@ from pathlib import Path
 
 from fibrewatch.errors import ConfigError
 from fibrewatch_collector.inventory import load_inventory
-
-DEFAULT_API = "http://127.0.0.1:8480"
+from fibrewatch_collector.operator import door
 
 
 def add_evidence(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +16,7 @@ def add_evidence(parser: argparse.ArgumentParser) -> None:
     period.add_argument("--from", dest="first", metavar="YYYY-MM-DD", help="the first day")
     parser.add_argument("--to", dest="last", metavar="YYYY-MM-DD", help="the last day, which is in it")
     parser.add_argument("--out", type=Path, metavar="FILE", help="instead of evidence-SITE-PERIOD.tar here")
-    parser.add_argument("--api", default=DEFAULT_API, metavar="URL", help=f"the collector ({DEFAULT_API})")
+    door.add_options(parser)
     parser.add_argument("--store", type=Path, metavar="FILE", help="read this store instead, with --sites and --key")
     parser.add_argument("--sites", type=Path, metavar="FILE", help="the sites.toml of --store")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the private key that signs, with --store")
@@ -45,7 +44,7 @@ def _evidence(arguments: argparse.Namespace) -> int:
     words = {name: word for name, word in given.items() if word is not None}
     local = (arguments.store, arguments.sites, arguments.key)
     if all(each is None for each in local):
-        return evidence.from_api(arguments.api, words, arguments.out)
+        return evidence.from_api(door.door(arguments), words, arguments.out)
     if None in local:
         raise ConfigError("", "", "--store, --sites and --key go together: a store, its inventory, the key that signs")
     inventory = load_inventory(arguments.sites)

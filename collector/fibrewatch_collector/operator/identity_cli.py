@@ -10,6 +10,8 @@ from fibrewatch.files import Content, write_together
 from fibrewatch.wire import AgentId, agent_id
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from fibrewatch_collector.identity.authority import Authority
     from fibrewatch_collector.identity.certificates import Kind
 
@@ -94,6 +96,8 @@ def _init(arguments: argparse.Namespace) -> int:
         text += f"\n[join]\nnames = [{json.dumps(arguments.join)}]\n"
     write_together({arguments.folder / settings.NAME: Content(text.encode())})
     settings.load_settings(arguments.folder)
+    with _recorded(arguments, f"ca init {arguments.name}"):
+        pass
     print(
         f"{arguments.folder}: authority {arguments.name!r}, good until {made.certificate.not_valid_after_utc:%Y-%m-%d}"
     )
@@ -113,8 +117,10 @@ def _collector(arguments: argparse.Namespace) -> int:
 
 
 def _own(arguments: argparse.Namespace, subject: str, kind: "Kind", names: list[str]) -> None:
-    certificate, key = _authority(arguments).issue_own(subject, kind, names)
-    write_together({arguments.out: Content(certificate.encode() + key, 0o600)})
+    authority = _authority(arguments)
+    with _recorded(arguments, f"ca {kind}", " ".join([subject, *names])):
+        certificate, key = authority.issue_own(subject, kind, names)
+        write_together({arguments.out: Content(certificate.encode() + key, 0o600)})
     print(f"{arguments.out}: certificate and key of {subject}")
 
 
@@ -138,11 +144,14 @@ def _enrol(arguments: argparse.Namespace) -> int:
     if arguments.bundle is None:
         if arguments.agent_config:
             raise ConfigError("", "--agent-config", "only with --bundle: a box that joins by token gets the usual one")
-        print(enrolment.new_token(authority, told, arguments.agent))
+        with _recorded(arguments, f"enrol {arguments.agent}", "token"):
+            token = enrolment.new_token(authority, told, arguments.agent)
+        print(token)
         return 0
     config = arguments.agent_config.read_text("utf-8") if arguments.agent_config else None
-    bundle = enrolment.offline_bundle(authority, told, arguments.agent, config)
-    write_together({arguments.bundle: Content(msgspec.json.format(msgspec.json.encode(bundle)), 0o600)})
+    with _recorded(arguments, f"enrol {arguments.agent}", "bundle"):
+        bundle = enrolment.offline_bundle(authority, told, arguments.agent, config)
+        write_together({arguments.bundle: Content(msgspec.json.format(msgspec.json.encode(bundle)), 0o600)})
     print(
         f"{arguments.bundle}: certificate and key of {arguments.agent}: carry it as a secret, and delete it afterwards"
     )
@@ -152,10 +161,18 @@ def _enrol(arguments: argparse.Namespace) -> int:
 def _revoke(arguments: argparse.Namespace) -> int:
     from fibrewatch_collector.identity import revocation, settings
 
-    told = settings.load_settings(arguments.folder)
-    for line in revocation.revoke(_authority(arguments), told, arguments.agent, arguments.why):
-        print(line, flush=True)
+    told, authority = settings.load_settings(arguments.folder), _authority(arguments)
+    with _recorded(arguments, f"revoke {arguments.agent}", arguments.why):
+        for line in revocation.revoke(authority, told, arguments.agent, arguments.why):
+            print(line, flush=True)
     return 0
+
+
+def _recorded(arguments: argparse.Namespace, what: str, detail: str = "") -> "AbstractContextManager[None]":
+    """With the authority, wherever that is: `fibrewatch audit` shows it."""
+    from fibrewatch_collector.access import audit
+
+    return audit.by_command(arguments.folder / audit.NAME, what, detail)
 
 
 def _authority(arguments: argparse.Namespace) -> "Authority":

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import aiohttp
-
 from fibrewatch.errors import StoreError
 from fibrewatch_collector.inventory import Inventory
-from fibrewatch_collector.operator.api import Api
+from fibrewatch_collector.operator.door import Door, opened
 from fibrewatch_collector.report import asked
 
 
-def from_api(url: str, words: Mapping[str, str], out: Path | None) -> int:
+def from_api(door: Door, words: Mapping[str, str], out: Path | None) -> int:
     """Asks a collector; returns the exit status.
 
     Raises:
@@ -22,7 +20,7 @@ def from_api(url: str, words: Mapping[str, str], out: Path | None) -> int:
         ApiError: The collector does not answer, or refuses.
     """
     asked.question(words)
-    return _put(asyncio.run(_ask(url, words)), out)
+    return _put(asyncio.run(_ask(door, words)), out)
 
 
 def from_store(path: Path, inventory: Inventory, words: Mapping[str, str], out: Path | None) -> int:
@@ -45,9 +43,9 @@ def from_store(path: Path, inventory: Inventory, words: Mapping[str, str], out: 
     return _put(question.write(answer), out)
 
 
-async def _ask(url: str, words: Mapping[str, str]) -> bytes:
-    async with aiohttp.ClientSession() as session:
-        return await Api(url, session).report(words)
+async def _ask(door: Door, words: Mapping[str, str]) -> bytes:
+    async with opened(door) as api:
+        return await api.report(words)
 
 
 def _put(body: bytes, out: Path | None) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import zlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -13,7 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from aiohttp import web
 
-from fibrewatch.errors import StoreError
+from fibrewatch.errors import ConfigError, StoreError
+from fibrewatch_collector.access import AccessError, settings
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.evidence import EvidenceError
 from fibrewatch_collector.families import CONTENT_TYPE, OPENMETRICS_TYPE
@@ -23,8 +25,12 @@ from fibrewatch_collector.report import asked, output
 from fibrewatch_collector.report.page.pdf import PdfError
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web import accept, query, views
+from fibrewatch_collector.web.admin import Admin
 from fibrewatch_collector.web.declarations import STATUS, Declaring
+from fibrewatch_collector.web.gate import Gate
+from fibrewatch_collector.web.listening import Door
 from fibrewatch_collector.web.packs import Packs
+from fibrewatch_collector.web.signin import COOKIE, SignIn
 from fibrewatch_collector.writer import Doing
 
 log = logging.getLogger(__name__)
@@ -37,49 +43,86 @@ READERS = 4
 GZIP_LEVEL = 1
 COMPRESS_FROM_BYTES = 4096
 SCRAPE_TIMEOUT_S = 60.0
-CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-"""The page is one file: nothing is loaded from elsewhere."""
+CONTENT_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:"
+"""Nothing is loaded from elsewhere, and no script is within the page."""
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """A report is read, not run."""
+MAX_BODY_BYTES = 1 << 16
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "fibrewatch",
+}
+_POLICY = "default-src 'none'"
+_POLICY_END = "; base-uri 'none'; frame-ancestors 'none'"
+_ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
+_SIGN_OUT = b'<form class="session" method="post" action="/signout"><button>sign out</button></form>'
 
 
 class Server:
-    """Serves one hub and one store on one address; `start` … `stop`."""
+    """Serves one hub and one store, /metrics on an address of its own too where that is wanted; `start` … `stop`."""
 
     def __init__(self, hub: Hub, store: Store, write: Doing, config: Config) -> None:
         """`write` has something done where nobody else writes to the store meanwhile."""
         self._hub, self._store = hub, store
         self._declaring = Declaring(hub, store, self._read_report, write, config)
         self._packs = Packs(hub, config, hub.now)
+        self._gate, self._admin = Gate(config, hub.own, hub.now), Admin(config, hub.now)
+        self._signin = SignIn(self._gate.sessions, self._gate.token_of_form)
+        self._http, self._door = config.http, Door(self._gate.ours)
+        self._tls: ssl.SSLContext | None = None
         self._reporter = ThreadPoolExecutor(1, "http-report")
         self._readers = ThreadPoolExecutor(READERS, "http-read")
         self._page = files(__package__).joinpath("page.html").read_bytes()
-        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=2.0)
+        self._runners = [_runner(self.app())]
+        if config.http.metrics is not None:
+            self._runners.append(_runner(self.metrics_app()))
 
-    async def start(self, host: str, port: int) -> None:
-        """Listens.
+    async def start(self) -> None:
+        """Listens where [http] says.
 
         Raises:
-            OSError: The address can't be had.
+            OSError: An address can't be had.
+            ConfigError: A certificate can't be used.
         """
-        await self._runner.setup()
+        addresses = [(self._http.host, self._http.port), *([self._http.metrics.at] if self._http.metrics else [])]
+        if self._http.tls is not None:
+            self._tls = await asyncio.to_thread(settings.context, self._http.tls)
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            for runner, (host, port) in zip(self._runners, addresses, strict=True):
+                await runner.setup()
+                await self._door.listen(runner, host, port, self._tls)
         except OSError:
             await self.stop()
             raise
 
+    def reload(self) -> None:
+        """Takes up a renewed certificate; connections that are there keep theirs."""
+        if self._tls is not None and self._http.tls is not None:
+            try:
+                settings.load_own(self._tls, self._http.tls)
+            except ConfigError as e:
+                log.error("the certificate in force stays: %s", e)  # noqa: TRY400 the message is the whole of it
+
     async def stop(self) -> None:
         """Ends all connections."""
-        await self._runner.cleanup()
+        self._door.close()
+        for runner in self._runners:
+            await runner.cleanup()
+        await self._gate.close()
         for pool in (self._readers, self._reporter):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _app(self) -> web.Application:
-        app = web.Application(middlewares=[_in_json])
+    def app(self) -> web.Application:
+        """All that the main address serves."""
+        app = self._bare()
         app.add_routes(
             [
                 web.get("/", self._index),
+                *(web.get(f"/{name}", _asset(name)) for name in _ASSETS),
                 web.get("/metrics", self._metrics),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
@@ -90,13 +133,29 @@ class Server:
                 self._packs.route(),
                 web.get("/api/v1/report", self._report),
                 web.get("/sites/{territory}/{site}/report", self._site_report),
+                *self._admin.routes(),
+                *self._signin.routes(),
             ]
         )
         return app
 
-    async def _index(self, _: web.Request) -> web.Response:
-        headers = {"Content-Security-Policy": CONTENT_POLICY}
-        return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=headers)
+    def metrics_app(self) -> web.Application:
+        """All that [http.metrics] serves."""
+        app = self._bare()
+        app.add_routes([web.get("/metrics", self._metrics), web.get("/healthz", self._healthz)])
+        return app
+
+    def _bare(self) -> web.Application:
+        middlewares = [self._door.watch, self._gate.admit, _in_json]
+        app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
+        app.on_response_prepare.append(_secure)
+        return app
+
+    async def _index(self, request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": CONTENT_POLICY, "Cache-Control": "no-store"}
+        signed_in = COOKIE in request.cookies
+        page = self._page.replace(b"<!-- session -->", _SIGN_OUT if signed_in else b"")
+        return web.Response(body=page, content_type="text/html", charset="utf-8", headers=headers)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -183,6 +242,27 @@ class Server:
         return response
 
 
+def _runner(app: web.Application) -> web.AppRunner:
+    return web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0)
+
+
+def _asset(name: str) -> Handler:
+    body, kind = files(__package__).joinpath(name).read_bytes(), _ASSETS[name]
+
+    async def asset(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"})
+
+    return asset
+
+
+async def _secure(_: web.Request, response: web.StreamResponse) -> None:
+    """What each answer tells a browser, whoever made it."""
+    response.headers.update(_ALWAYS)
+    policy = response.headers.get("Content-Security-Policy", _POLICY)
+    form = "" if "form-action" in policy else "; form-action 'self'"
+    response.headers["Content-Security-Policy"] = f"{policy}{form}{_POLICY_END}"
+
+
 def _json(request: web.Request, answer: msgspec.Struct, status: int = 200) -> web.Response:
     body = msgspec.json.encode(answer)
     response = web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
@@ -205,7 +285,7 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return _problem(request, e.status, f"{request.method} {request.path[:100]}: {e.reason}")
     except EvidenceError as e:
         return _problem(request, 409, str(e))
-    except (StoreError, PdfError) as e:
+    except (StoreError, PdfError, AccessError) as e:
         log.warning("a request was not answered path=%s: %s", request.path, e)
         return _problem(request, 503, str(e))
 
