@@ -60,6 +60,7 @@ class Commands:
         logging.basicConfig(
             stream=sys.stderr, level=arguments.log_level.upper(), format="%(levelname)s %(name)s %(message)s"
         )
+        logging.getLogger("aiohttp.server").addFilter(_quotes_no_request)
         return guarded(self.program, arguments.command, arguments, *errors)
 
     def _common(self) -> Parser:
@@ -71,6 +72,12 @@ class Commands:
         levels = ("debug", "info", "warning", "error")
         common.add_argument("--log-level", choices=levels, default=argparse.SUPPRESS, help="default info")
         return common
+
+
+def _quotes_no_request(record: logging.LogRecord) -> bool:
+    """aiohttp 3 logs what is wrong with a request by quoting it, a token in a broken header with it."""
+    wrong = record.exc_info[1] if record.exc_info else None
+    return type(wrong).__module__ != "aiohttp.http_exceptions"
 
 
 def guarded(program: str, command: Command, arguments: argparse.Namespace, *errors: type[Exception]) -> int:

@@ -17,6 +17,7 @@ import msgspec
 from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import Ack, AgentId, Batch
+from tests.support import secrets_scan
 from tests.support.mosquitto import free_port, wait_for_port
 
 MODULE = [sys.executable, "-m", "fibrewatch_collector"]
@@ -82,11 +83,13 @@ class CollectorProcess:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, answer.read()
+                status, body = answer.status, answer.read()
         except urllib.error.HTTPError as e:
-            return e.code, e.read()
+            status, body = e.code, e.read()
         except OSError:
             return 0, b""
+        secrets_scan.answered(body, path)
+        return status, body
 
     def json(self, path: str) -> Any:
         """The decoded answer of a request that must succeed."""
@@ -115,8 +118,16 @@ class CollectorProcess:
         self.start()
         return self
 
+    def show_all(self) -> None:
+        """Has the scan of secrets look at what it answers in the end."""
+        for path in ("/metrics", "/api/v1/agents", "/api/v1/sites", "/api/v1/measurements?limit=100"):
+            if self.get(path)[0] == 0:
+                return
+
     def __exit__(self, *_: object) -> None:
         if self.process is not None:
+            if self.process.poll() is None:
+                self.show_all()
             self.process.kill()
             self.process.wait()
 

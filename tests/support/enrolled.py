@@ -15,6 +15,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 
+from tests.support import secrets_scan
 from tests.support.collector import CollectorProcess, site
 from tests.support.mosquitto import BINARY, free_ports, wait_for_port
 
@@ -113,7 +114,8 @@ class Operator:
         made = Box(self.folder / box)
         name = f"paris/cargo/{box}"
         if token:
-            done = made.join("--token", "-", "--replace", text=self.ok("enrol", name))
+            joining = secrets_scan.register(self.ok("enrol", name).strip(), "a join token")
+            done = made.join("--token", "-", "--replace", text=joining)
         else:
             self.ok("enrol", name, "--bundle", str(made.folder / "bundle"))
             done = made.join(str(made.folder / "bundle"), "--replace")

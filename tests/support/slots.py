@@ -20,6 +20,7 @@ from fibrewatch_agent.slots.login import login, version
 from fibrewatch_agent.slots.messages import Wish
 from fibrewatch_agent.tables import Control
 from fibrewatch_agent.transfer.iperf3 import Run, conclude
+from tests.support import secrets_scan
 from tests.support.certificates import Authority
 from tests.support.iperf3 import free_range
 from tests.support.waiting import until, wait_until
@@ -105,7 +106,7 @@ class Responder:
         return f'[control.tls]\ncertificate = "{pem}"\nkey = "{pem}"\nca = "{authority.pem}"\n{crl}'
 
     def _token(self, box: str) -> bytes:
-        token = hashlib.sha256(f"token of {box}".encode()).hexdigest()
+        token = secrets_scan.register(hashlib.sha256(f"token of {box}".encode()).hexdigest(), "a responder's token")
         (self._folder / f"token-{box.replace('/', '-')}").write_text(token)
         return token.encode()
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.support import secrets_scan
 from tests.support.netns import Namespace
 
 COMMUNITY, PORT = "fibre-watch", 161
@@ -18,6 +19,8 @@ class Snmpd:
 
     def __init__(self, namespace: Namespace, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        for each in (AUTH, PRIVACY):
+            secrets_scan.register(each, "a password of SNMPv3")
         users = [f'createUser {name} {auth} "{AUTH}" AES "{PRIVACY}"' for name, (_, auth) in USERS.items()]
         rights = [f"rouser {name} priv" for name in USERS]
         lines = [f"agentaddress udp:{PORT},udp6:{PORT}", f"rocommunity {COMMUNITY}", f"rocommunity6 {COMMUNITY}"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from fibrewatch_collector.access import audit
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.identity import authority, joining, settings
 
@@ -39,6 +40,7 @@ def parts(file: Path, config: Config) -> list[Part]:
         Part("sites.toml", config.sites, "settings", needed=True),
         *_authority(config),
         *_credentials(config),
+        *_access(config),
         Part(STORE, config.store.path, "store", needed=True),
     ]
 
@@ -51,6 +53,7 @@ def _authority(config: Config) -> Iterator[Part]:
     yield Part("authority/crl.pem", folder / authority.REVOKED)
     yield Part("authority/authority.toml", folder / settings.NAME)
     yield Part("authority/register.db", folder / authority.REGISTER, "register")
+    yield Part("authority/audit.db", folder / audit.NAME, "register")
     yield Part("authority/ca.key", folder / authority.KEY, secret=True)
     yield Part("authority/join.pem", folder / joining.SERVER, secret=True)
 
@@ -70,3 +73,16 @@ def _credentials(config: Config) -> Iterator[Part]:
             yield Part("remote_write/ca.pem", remote.ca)
         if remote.token_file is not None:
             yield Part("remote_write/token", remote.token_file, secret=True)
+
+
+def _access(config: Config) -> Iterator[Part]:
+    """Tokens are there as hashes alone."""
+    yield Part("tokens.db", config.tokens, "register")
+    yield Part("audit.db", config.audit, "register")
+    if (tls := config.http.tls) is not None:
+        yield Part("http/certificate.pem", tls.certificate, secret=tls.key is None)
+        for name, path in (("client-ca", tls.client_ca), ("client-crl", tls.client_crl)):
+            if path is not None:
+                yield Part(f"http/{name}.pem", path)
+        if tls.key is not None and tls.key != tls.certificate:
+            yield Part("http/key.pem", tls.key, secret=True)

@@ -1,0 +1,76 @@
+"""The scan of the whole run finds what it is there for."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.secrets_scan import Scan
+
+SECRET = "planted-" + "secret"  # in two parts: this file is no finding
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def scan() -> Iterator[Scan]:
+    made = Scan()
+    made.register(SECRET, "the planted one")
+    yield made
+    made.stop()
+
+
+def child(argument: str, **env: str) -> "subprocess.Popen[bytes]":
+    """A process whose own child shows what it was given."""
+    inner = [sys.executable, "-c", "import sys; sys.stdin.read()", argument]
+    outer = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    return subprocess.Popen([sys.executable, "-c", outer, *inner], stdin=subprocess.PIPE, env=dict(os.environ) | env)
+
+
+@pytest.mark.parametrize(("argument", "env"), [(f"--token={SECRET}", {}), ("-", {"A_TOKEN": SECRET})])
+def test_a_secret_of_a_child_of_a_child_is_found(
+    tmp_path: Path, scan: Scan, argument: str, env: dict[str, str]
+) -> None:
+    scan.start()
+    with child(argument, **env) as process:
+        kinds = "environ" if env else "cmdline"
+        while not any(kinds in where and SECRET.encode() in word for word, where in list(scan._seen.items())):
+            assert process.poll() is None
+        assert process.stdin is not None
+        process.stdin.close()
+    found = scan.end(tmp_path)
+    assert any(each.startswith(f"the planted one is in {kinds} of python") for each in found)
+    assert not any(SECRET in each for each in found)
+
+
+def test_secrets_in_logs_and_answers_are_found_and_keys_are_known_by_themselves(tmp_path: Path, scan: Scan) -> None:
+    line = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgabcdefghijklmnop"
+    key = tmp_path / "box" / "box.pem"
+    key.parent.mkdir()
+    key.write_text(f"-----BEGIN PRIVATE KEY-----\n{line}\nAAAA\n-----END PRIVATE KEY-----\n")
+    (tmp_path / "box" / "agent.log").write_text(f"INFO token={SECRET}\nDEBUG {line}\n")
+    (tmp_path / "clean.log").write_text("nothing")
+    (tmp_path / "token").write_text(SECRET)
+    scan.answered(f"a_metric{{token={SECRET!r}}} 1".encode(), "/metrics")
+    assert scan.end(tmp_path) == sorted(
+        [
+            f"a key of box.pem is in {tmp_path}/box/agent.log",
+            f"the planted one is in {tmp_path}/box/agent.log",
+            "the planted one is in /metrics",
+        ]
+    )
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_a_run_in_which_a_secret_got_out_fails(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    (tmp_path / "test_planted.py").write_text(
+        "from tests.support import secrets_scan\n\ndef test_passes(tmp_path):\n"
+        f"    (tmp_path / 'a.log').write_text(secrets_scan.register({SECRET!r}, 'the planted one'))\n"
+    )
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.secrets_scan", *workers]
+    argv += ["-p", "no:cacheprovider", f"--basetemp={tmp_path}/base", "--rootdir", str(tmp_path), str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, "1 passed" in done.stdout) == (1, True), done.stdout + done.stderr
+    assert "secret: the planted one is in " in done.stdout
