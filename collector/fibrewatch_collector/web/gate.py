@@ -119,7 +119,7 @@ class Gate:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             token = await self.token(shown.strip(), where)
-            return Caller(who=f"token {token.name}", scope=token.scope, key=f"token {token.id}", by_itself=False)
+            return Caller(who=f"token {token.name}", scope=token.scope, key=f"{token.id} {key}", by_itself=False)
         if (found := await self._by_session(request) or self._by_certificate(request)) is not None:
             return found
         if self._is_free(request):
@@ -160,7 +160,12 @@ class Gate:
         found = await self._ring.by_id(number) if number else None
         if found is None or found.problem(self._moment()) is not None:
             return None
-        return Caller(who=f"token {found.name}", scope=found.scope, key=f"token {found.id}", by_itself=True)
+        return Caller(
+            who=f"token {found.name}",
+            scope=found.scope,
+            key=f"{found.id} {origin.key(self._client(request))}",
+            by_itself=True,
+        )
 
     def _by_certificate(self, request: web.Request) -> Caller | None:
         shown = request.transport.get_extra_info("peercert") if request.transport is not None else None
