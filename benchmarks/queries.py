@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=60.0, help="seconds between samples of the 6 hours")
     parser.add_argument("--only", choices=["6h", "7d"])
     given = parser.parse_args()
-    stretches = [Stretch("6 hours", 6 * HOUR_S, given.every), Stretch("7 days", 168 * HOUR_S, 120.0)]
+    stretches = [Stretch("6 hours", 6 * HOUR_S, given.every), Stretch("7 days", 168 * HOUR_S, 240.0)]
     if given.only:
         stretches = [stretches[given.only == "7d"]]
     rows, runs, slow = [], [], False

@@ -52,7 +52,8 @@ def backfill(folder: Path, lines: Iterator[str], timeout_s: float = 600) -> None
     text = folder / "history.om"
     with text.open("w", encoding="utf-8") as out:
         out.writelines(lines)
-    argv = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--quiet", str(text), str(folder / "data")]
+    argv = ["promtool", "tsdb", "create-blocks-from", "--max-block-duration=54h"]  # it reads all anew for each block
+    argv += ["openmetrics", "--quiet", str(text), str(folder / "data")]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
     text.unlink()
     assert done.returncode == 0, done.stderr[-2000:]

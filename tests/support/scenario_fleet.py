@@ -70,11 +70,17 @@ def fill(collector: CollectorProcess, broker: int) -> None:
     status = replace(
         golden, at=datetime.fromtimestamp(now, UTC), certificate_until=datetime.fromtimestamp(now + 9e6, UTC)
     )
-    for agent, interface in ((BOX, "eth0"), (ABOVE, "wlan0")):
-        asyncio.run(publish(broker, agent, status))
+
+    async def box(agent: AgentId, interface: str) -> None:
+        await publish(broker, agent, status)
         runs = list(runs_of(agent, interface, now))
-        for first in range(0, len(runs), 20):
-            asyncio.run(deliver(broker, agent, runs[first : first + 20], "00000000000000aa", first + 1))
+        for first in range(0, len(runs), 100):
+            await deliver(broker, agent, runs[first : first + 100], "00000000000000aa", first + 1)
+
+    async def both() -> None:
+        await asyncio.gather(box(BOX, "eth0"), box(ABOVE, "wlan0"))
+
+    asyncio.run(both())
     wanted = b'fibrewatch_site_bins{territory="paris",site="cargo",uplink="fibre",state="A"}'
     collector.wait(lambda: _above_zero(collector.get("/metrics")[1], wanted), "judged minutes", 120)
 
@@ -83,10 +89,16 @@ def share_a_target(broker: int, simulated: int, agents: int) -> None:
     """Three of the simulator's sites are back and hear one target: so many make it a shared one, as long as they do."""
     now, rng = time.time(), Random(0)
     status = wire.Status(state="online", version="1", boot="00000000", at=datetime.fromtimestamp(now, UTC))
-    for agent in generate.fleet(simulated, agents)[::agents][:3]:
-        run = run_of(PROBES["ping"], now - 61, rng, target="neutral-1", role="neutral", interface="eth0", test="ping")
-        asyncio.run(publish(broker, agent, status))
-        asyncio.run(deliver(broker, agent, [run], "00000000000000bb"))
+    run = run_of(PROBES["ping"], now - 61, rng, target="neutral-1", role="neutral", interface="eth0", test="ping")
+
+    async def back(agent: AgentId) -> None:
+        await publish(broker, agent, status)
+        await deliver(broker, agent, [run], "00000000000000bb")
+
+    async def all_three() -> None:
+        await asyncio.gather(*(back(agent) for agent in generate.fleet(simulated, agents)[::agents][:3]))
+
+    asyncio.run(all_three())
 
 
 def _above_zero(page: bytes, series: bytes) -> bool:
