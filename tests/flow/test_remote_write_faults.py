@@ -116,6 +116,29 @@ async def test_one_bad_run_among_many_is_found_and_left_out(tmp_path: Path, numb
     assert rig.server.requests <= 24 + 4
 
 
+async def test_server_that_keeps_what_is_good_of_a_request_it_refuses_gets_nothing_twice_with_another_value(
+    tmp_path: Path,
+) -> None:
+    """As Mimir does: the good samples of a request are in, and its answer is 400 all the same."""
+    runs = minutes(50)
+    bad = ends(runs)[17] * 1000
+    kept: dict[tuple[tuple[tuple[str, str], ...], int], float | None] = {}
+
+    def judge(samples: list[Written]) -> web.Response:
+        for each in samples:
+            key = (tuple(sorted(each.labels.items())), each.at_ms)
+            if each.at_ms != bad:
+                assert kept.setdefault(key, each.value) == each.value
+        return status(400) if any(each.at_ms == bad for each in samples) else takes_all(samples)
+
+    rig = Rig(tmp_path, judge)
+    rig.put(*runs)
+    async with rig.server.listening(), rig.feeding():
+        await rig.until(rig.settled(50))
+    assert {at for _, at in kept} == {end * 1000 for end in ends(runs)} - {bad}
+    assert (rig.stats.measurements, dict(rig.stats.dropped)) == (49, {"refused": 1})
+
+
 async def test_those_beyond_a_servers_own_window_do_not_cost_the_rest(tmp_path: Path) -> None:
     runs = minutes(50)
     rig = Rig(tmp_path, refuses(400, lambda sample: sample.at_ms < ends(runs)[30] * 1000))
