@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId, Inventory, ScheduledTest, Status
 from fibrewatch_collector.store.sqlite import SqliteStore
-from tests.support.collector import CollectorProcess, deliver, publish, run_cli, site
+from tests.support.collector import MODULE, CollectorProcess, deliver, publish, run_cli, site
 from tests.support.measurements import delivery, good, raw_window
 from tests.support.mosquitto import Mosquitto
 from tests.unit.collector.runs import window
@@ -331,11 +331,21 @@ async def test_import_beside_the_running_collector_restates_its_bins(
     assert minutes_of(collector, "bourse")["N"] >= 1
     with Mosquitto(other) as there, CollectorProcess(other, there.port, site("bourse", "box-01")) as second:
         await deliver(there.port, BOURSE, windows("gw -dns -far", [minutes[1]]), "f" * 16)
-        done = second.run("export", "--from", moment(minutes[0]), "--to", moment(minutes[2] + 60))
-    file = tmp_path / "late.ndjson"
-    file.write_text(done.stdout)
-    assert collector.run("import", str(file)).returncode == 0
+        assert second.end() == 0
+        span = ["--from", moment(minutes[0]), "--to", moment(minutes[2] + 60)]
+        for new in (3, 0):
+            assert f"{new} stored, {3 - new} were there, 0 conflicts, 0 refused" in piped(second, collector, span)
     collector.wait(lambda: minutes_of(collector, "bourse")["U"] == 1, "the restated bin", 90)
+
+
+def piped(source: CollectorProcess, to: CollectorProcess, span: list[str]) -> str:
+    """`export | import -`, as two territories' machines do it; what the second printed."""
+    argv = [*MODULE, "export", *span, "--config", str(source.config)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as exporting:
+        argv = [*MODULE, "import", "-", "--config", str(to.config)]
+        done = subprocess.run(argv, stdin=exporting.stdout, capture_output=True, text=True, timeout=60, check=True)
+    assert exporting.returncode == 0
+    return done.stdout
 
 
 def _config(folder: Path, text: str = "") -> str:

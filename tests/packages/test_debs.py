@@ -86,6 +86,34 @@ def test_installed_upgraded_removed_and_purged(tmp_path: Path, release: str) -> 
     assert tree.sh("find / -xdev -name '*fibrewatch*' -not -path '/root/*' -not -path '/proc/*' -print").split() == []
 
 
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_the_collector_is_installed_upgraded_removed_and_purged(tmp_path: Path, release: str) -> None:
+    """Its settings begin as examples that check; what became of them, and its state, is kept until it is purged."""
+    tree = Tree(tmp_path, release)
+    tree.install(*built(OLD, "fibrewatch-collector_amd64"))
+    assert tree.sh("fibrewatch-collector --version").strip() == "fibrewatch-collector 0.1.0"
+    assert "usage: fibrewatch " in tree.sh("fibrewatch --help")
+    assert "ok: " in tree.sh("fibrewatch-collector check-config")
+    assert tree.sh("systemctl is-enabled fibrewatch-collector").strip() == "enabled"
+    assert tree.sh("stat -c '%U %G %a' /etc/fibrewatch/sites.toml /var/lib/fibrewatch").split() == [
+        *("root", "fibrewatch", "640"),
+        *("fibrewatch", "fibrewatch", "750"),
+    ]
+    tree.sh(f"cat > /etc/fibrewatch/collector.toml <<'END'\n{COLLECTED}\n# mine\nEND")
+    tree.sh("touch /var/lib/fibrewatch/kept; rm /etc/fibrewatch/sites.toml")
+    tree.write("/etc/fibrewatch/sites.toml", SITES)
+    tree.install(*built(NEW, "fibrewatch-collector_amd64"))
+    assert tree.sh("dpkg-query -Wf '${Version}' fibrewatch-collector") == NEW
+    assert (tree.path / "etc/fibrewatch/collector.toml").read_text() == f"{COLLECTED}\n# mine\n"
+    assert (tree.path / "etc/fibrewatch/sites.toml").read_text() == SITES
+    assert "1 sites, 1 agents" in tree.sh("fibrewatch-collector check-config")
+    tree.sh("dpkg --remove fibrewatch-collector")
+    assert (tree.path / "var/lib/fibrewatch/kept").exists()
+    assert (tree.path / "etc/fibrewatch/sites.toml").read_text() == SITES
+    tree.sh("dpkg --purge fibrewatch-collector")
+    assert tree.sh("find / -xdev -name '*fibrewatch*' -not -path '/root/*' -not -path '/proc/*' -print").split() == []
+
+
 def test_everything_in_the_arm64_package_is_of_that_machine(tmp_path: Path) -> None:
     (package,) = built(OLD, "fibrewatch-agent_arm64")
     subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path)], check=True)
