@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from tests.support.collector import MODULE, CollectorProcess, run_cli, site
 from tests.support.ingest_rig import ScriptedBox, scripted_box
 from tests.support.measurements import delivery, good, raw_window
 from tests.support.mosquitto import Mosquitto
+from tests.support.small_disk import small_disk
 
 BATCH = 50
 
@@ -343,17 +344,6 @@ def test_a_backup_is_never_overwritten_and_what_a_killed_one_left_is_cleared(sta
 
 
 # ---- no room
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.mark.parametrize("size", ["100k", "200k"])
