@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.netns import Namespace
 from tests.support.shared_line import SharedLine, config, shared_line, v3
-from tests.support.snmpd import AUTH, COMMUNITY, PRIVACY, USERS, Snmpd
+from tests.support.snmpd import AUTH, COMMUNITY, NARROW, PRIVACY, USERS, Snmpd
 from tests.support.waiting import wait_until
 
 
@@ -92,6 +92,14 @@ def test_counters_are_the_kernels(line: SharedLine) -> None:
             assert said["complaint"] is None
             assert tuple(said["samples"][0][:2]) == pytest.approx(expected, abs=3000)  # neighbour discovery goes on
             assert tuple(said["samples"][0][2:]) == pytest.approx(own, abs=40_000)  # and what asking takes
+
+
+def test_a_router_with_counters_of_32_bits_is_read_by_them(line: SharedLine) -> None:
+    wide, narrow = (_first(line, community=community) for community in (COMMUNITY, NARROW))
+    assert (wide["bits"], narrow["bits"]) == (64, 32)
+    for way in ("received", "sent"):
+        assert narrow[way] == pytest.approx(wide[way] % 2**32, abs=3000)
+    assert narrow["speed"] == wide["speed"] or wide["speed"] > 2**32 / 8, "ifSpeed ends at 4.29 Gbit/s"
 
 
 @pytest.mark.parametrize("wan", ["eth1", 3, "3"])

@@ -292,7 +292,7 @@ def link() -> Iterator[tuple[Namespace, Namespace, Link]]:
         far.close()
 
 
-def _once(near: Namespace, target: str, *pairs: str) -> "subprocess.Popen[bytes]":
+def _once(near: Namespace, target: str, *pairs: str, interface: str | None = None) -> "subprocess.Popen[bytes]":
     options = [
         option
         for pair in (
@@ -306,7 +306,8 @@ def _once(near: Namespace, target: str, *pairs: str) -> "subprocess.Popen[bytes]
         )
         for option in ("--param", pair)
     ]
-    command = ["-m", "fibrewatch_agent", "once", "throughput", "--json", "--target", target, *options]
+    bound = ["--interface", interface] if interface else []
+    command = ["-m", "fibrewatch_agent", "once", "throughput", "--json", "--target", target, *bound, *options]
     return near.popen([sys.executable, *command], stdout=subprocess.PIPE)
 
 
@@ -350,3 +351,33 @@ def test_line_cut_midway_keeps_what_came_through(link: tuple[Namespace, Namespac
     assert measurement["result"]["complete"] is False
     assert measurement["result"]["intervals"][0] > 1e6
     assert measurement["result"]["intervals"][-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("direction", "what"),
+    [
+        ("up", ("del", "eth0")),
+        pytest.param("up", ("set", "eth0", "down"), marks=pytest.mark.soak),
+        pytest.param("down", ("del", "eth0"), marks=pytest.mark.soak),
+        pytest.param("down", ("set", "eth0", "down"), marks=pytest.mark.soak),
+    ],
+)
+def test_uplink_that_goes_away_midway_ends_the_test(
+    link: tuple[Namespace, Namespace, Link], direction: str, what: tuple[str, ...]
+) -> None:
+    """The box's own interface, a modem that is pulled out, say; the test is bound to it."""
+    near, far, addresses = link
+    server = far.popen(["iperf3", "-s", "-J"], stdout=subprocess.DEVNULL)
+    wait_until(lambda: listens(server.pid, 5201))
+    process = _once(near, addresses.b4, f"direction={direction}", "duration=3 s", "ports=[5201,5201]", interface="eth0")
+    wait_until(lambda: (activity(server.pid).moved or 0) > 100_000_000)
+    near.run("ip", "link", *what)
+    measurement = _measurement(process)
+    server.kill()
+    server.wait()
+    assert measurement["outcome"] == "failed"
+    assert measurement["error"] in {"timeout", "unreachable", "no_interface", "reset"}
+    assert measurement["duration_s"] < 30
+    assert measurement["result"]["complete"] is False
+    assert measurement["result"]["intervals"][0] > 1e6
+    assert ("transferred" in measurement["result"]) is (direction == "down"), "what was sent, nobody counted"

@@ -9,6 +9,8 @@ from tests.support import secrets_scan
 from tests.support.netns import Namespace
 
 COMMUNITY, PORT = "fibre-watch", 161
+NARROW = "narrow"
+"""The community that sees no counters of 64 bits, as of a router that has none: no ifXTable."""
 AUTH, PRIVACY = "auth-password", "privacy-password"
 USERS = {"fib-sha": ("sha", "SHA"), "fib-sha256": ("sha256", "SHA-256")}
 """Name, and its authentication as the agent's config and as snmpd.conf call it; privacy is AES with 128 bits."""
@@ -24,6 +26,8 @@ class Snmpd:
         users = [f'createUser {name} {auth} "{AUTH}" AES "{PRIVACY}"' for name, (_, auth) in USERS.items()]
         rights = [f"rouser {name} priv" for name in USERS]
         lines = [f"agentaddress udp:{PORT},udp6:{PORT}", f"rocommunity {COMMUNITY}", f"rocommunity6 {COMMUNITY}"]
+        lines += ["view narrow included .1", "view narrow excluded .1.3.6.1.2.1.31"]
+        lines += [f"rocommunity {NARROW} default -V narrow", f"rocommunity6 {NARROW} default -V narrow"]
         (folder / "snmpd.conf").write_text("\n".join([*lines, *users, *rights]) + "\n")
         environment = {"SNMP_PERSISTENT_DIR": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         command = ["snmpd", "-f", "-LE", "4", "-C", "-c", str(folder / "snmpd.conf"), "-p", str(folder / "pid"), "-I"]

@@ -28,7 +28,7 @@ from fibrewatch_agent.transfer.iperf3 import Report
 from fibrewatch_agent.transfer.rtt_beside import RttStream
 from fibrewatch_agent.transfer.steady import Rule
 from fibrewatch_agent.transfer.verdict import ends_of_iperf3
-from fibrewatch_agent.transfer.watch import EVERY_S, SELDOM_S, Flow, TransferWatch
+from fibrewatch_agent.transfer.watch import Flow, TransferWatch, pace_s
 
 NEEDS_TARGET = True
 _MARGIN_S = 5.0
@@ -126,9 +126,8 @@ async def _transfer(params: Params, box: Box, place: Place, stop: asyncio.Event)
     with closing(TransferWatch(flow, Limits(rule, params.max_bytes), stop.is_set)) as watch:
         options = _options(params, box, place, congestion)
         with flowing(box):
-            run = await iperf3.client(
-                options, deadline_s(params), watch.look, EVERY_S if rule else SELDOM_S, place.login.env
-            )
+            every_s = pace_s(params.duration_s, judged=rule is not None)
+            run = await iperf3.client(options, deadline_s(params), watch.look, every_s, place.login.env)
     return Transfer(run, watch, congestion)
 
 

@@ -70,7 +70,7 @@ def _sender_congestion(told: Result, done: Transfer) -> str | None:
 
 
 def per_second(points: Sequence[Point], begin_s: float) -> tuple[float, ...]:
-    """Rates of whole seconds; samples are at most a third of one apart."""
+    """Rates of whole seconds; samples are at most half a second apart."""
     rates: list[float] = []
     first = next((point for point in points if point.at_s >= begin_s), None)
     for point in points:

@@ -16,8 +16,15 @@ from fibrewatch_agent.transfer.steady import Estimate, Point, Sample
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.1
-SELDOM_S = 0.3
-"""Between samples in the warm-up, and where the transfer takes its time anyway."""
+SELDOM_S, AT_MOST_S = 0.3, 0.5
+"""Between samples in the warm-up, and where the transfer takes its time anyway; then at most the second, so that there
+are twenty."""
+_ENOUGH = 20
+
+
+def pace_s(duration_s: float, *, judged: bool) -> float:
+    """Between looks at a transfer: short while it is judged whether it may end."""
+    return EVERY_S if judged else min(AT_MOST_S, max(SELDOM_S, duration_s / _ENOUGH))
 
 
 class Flow(NamedTuple):
