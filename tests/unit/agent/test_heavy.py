@@ -15,14 +15,12 @@ from fibrewatch.results import PROBES, throughput
 from fibrewatch.results import calibration as calibrated
 from fibrewatch_agent.box import Box, flowing
 from fibrewatch_agent.config import Plan, load_config
-from fibrewatch_agent.line import wan
 from fibrewatch_agent.line.config import LineConfig
 from fibrewatch_agent.line.keeper import LineKeeper
 from fibrewatch_agent.line.quiet_hours import Hours
 from fibrewatch_agent.net.icmp import IcmpSockets
 from fibrewatch_agent.transfer import ceilings
 from fibrewatch_agent.transfer.heavy import Heavy
-from fibrewatch_agent.transfer.surroundings import Watch
 from tests.unit.agent.bench import Bench, Params, Result, drop_in, plan
 from tests.unit.agent.virtual import run
 
@@ -252,53 +250,3 @@ def test_a_core_that_only_packets_kept_busy_shows_however_long_the_test_waited(t
     conditions = asyncio.run(scenario())
     assert (box.verdict, box.reasons) == ("censored", ["cpu_saturated"])
     assert conditions.cpu_busy == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize(
-    ("share", "extra", "reasons"),
-    [(1.0, 0.0, []), (0.01, 0.0, ["tenants_unknown"]), (None, 0.0, ["tenants_unknown"]), (1.0, 0.3, ["cross_traffic"])],
-)
-def test_counters_that_tell_nothing_are_not_taken_for_an_idle_line(
-    tmp_path: Path, share: float | None, extra: float, reasons: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Ten seconds at 10 MB/s, of which the router shows each second's; or, for None, one refresh only."""
-    line = LineConfig(interface="wwan0", rate_down=10e6)
-    test = Plan(
-        test="down",
-        probe=PROBES["throughput"],
-        params=throughput.Params(direction="down"),
-        every_s=HOUR_S,
-        uplink="lte",
-        interface="wwan0",
-    )
-    box = Box(agent="paris/cargo/box-01", test="down", icmp=IcmpSockets(), interface="wwan0", flow=(0.0, 10.0))
-    watch = Watch(Heavy({"lte": line}, proc=tmp_path, sys=tmp_path), test, box)
-    watch._poll = Heard(share, extra)  # type: ignore[assignment]
-    result, _ = watch.conclude(throughput.Result(direction="down", streams=1, goodput=9.4e6), Conditions())
-    assert box.reasons == reasons
-    assert box.verdict == ("censored" if reasons else "valid")
-    assert ("less than our own" in caplog.text) is (share == 0.01)
-    if extra:
-        assert result.bound == pytest.approx(9.4e6 + (3e6 - 0.02 * 10e6) * 1448 / 1514, rel=1e-3)
-
-
-class Heard:
-    """What a router said, five times a second."""
-
-    def __init__(self, share: float | None, extra: float) -> None:
-        self.samples = [self._sample(i, share, extra) for i in range(56)]
-
-    def edges(self) -> list[wan.Edge]:
-        return wan.edges(self.samples)
-
-    def _sample(self, number: int, share: float | None, extra: float) -> wan.Sample:
-        own, seen = number * 2_000_000, number // 5 * 10_000_000
-        counted = 10_000_000 * (number > 30) if share is None else int((share + extra) * seen)
-        return wan.Sample(
-            at=number / 5,
-            uptime=number * 20,
-            received=counted,
-            sent=0,
-            own=wan.Own(own, own // 1514, 0, 0),
-            mtu=1500,
-        )
