@@ -53,7 +53,9 @@ async def test_transfer_that_has_enough_gives_its_slot_back(tmp_path: Path) -> N
         async with nothing_left():
             result, _ = await measure(responder.control(), duration_s=60.0, max_bytes=100_000_000)
         assert result.goodput
-        over = await responder.is_over("done")
+        await until(lambda: bool(responder.over()) and not responder.servers())
+        (over,) = responder.over()
+    assert over.why in ("done", "broken", "released"), "iperf3's server may meet the reset before the word"
     assert over.ended - over.began < 30
 
 
