@@ -31,6 +31,7 @@ from fibrewatch_agent.probes.capacity import capacity
 from fibrewatch_agent.probes.http_throughput import http_throughput
 from fibrewatch_agent.probes.throughput import throughput
 from fibrewatch_agent.tables import Control
+from tests.support.certificates import Authority
 from tests.support.loaded import PORT, LoadedLine, line_with_server
 from tests.support.slots import Responder
 from tests.support.throughput_driver import cpu_s
@@ -50,7 +51,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     Attributes:
         mbit: The line's.
         port: Of the web server.
-        url, token: Of the responder's control API.
+        url, token, ca: Of the responder's control API.
     """
 
     target: str
@@ -60,6 +61,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     port: int = 0
     url: str = ""
     token: str = ""
+    ca: str = ""
 
     @property
     def words(self) -> str:
@@ -92,7 +94,7 @@ async def _throughput(turn: Turn, box: Box) -> float:
 
 
 async def _capacity(turn: Turn, box: Box) -> float:
-    box.control = Control(urls=(turn.url,), token=Path(turn.token))
+    box.control = Control(urls=(turn.url,), token=Path(turn.token), ca=Path(turn.ca))
     wanted = {"direction": turn.direction, "duration": f"{DURATION_S} s", "max_bytes": "100 GB"}
     return (await capacity(build(wanted, capacity_result.Params, "", ""), box)).transferred or 0
 
@@ -174,10 +176,17 @@ def far_end(line: LoadedLine) -> Iterator[dict[str, Any]]:
         port = int(web.stdout.readline())
         with (
             tempfile.TemporaryDirectory() as folder,
-            Responder(Path(folder) / "far", listen=target, capacity="2 Gbit/s", prefix=far.exec()) as responder,
+            Responder(
+                Path(folder) / "far",
+                listen=target,
+                capacity="2 Gbit/s",
+                prefix=far.exec(),
+                tls=Authority(Path(folder) / "ca"),
+            ) as responder,
         ):
             control = responder.control()
-            yield {"target": target, "port": port, "url": control.urls[0], "token": str(control.token)}
+            place = {"url": control.urls[0], "token": str(control.token), "ca": str(control.ca)}
+            yield {"target": target, "port": port, **place}
     finally:
         web.kill()
         web.wait()
