@@ -13,12 +13,13 @@ import msgspec
 from fibrewatch.results.throughput import Stopped
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.http_load.order import ORDER, Order, Outcome
+from fibrewatch_agent.http_load.sockets import Payload
 from fibrewatch_agent.http_load.stream import Stream, settings_fit
-from fibrewatch_agent.transfer.end import Limits
+from fibrewatch_agent.transfer.end import Limits, pace_s
 from fibrewatch_agent.transfer.steady import Rule, Sample
 from fibrewatch_agent.transfer.verdict import SATURATED
 
-EVERY_S = 0.1
+_LOOK_S = 0.01
 _RANDOM_BYTES = 1 << 20
 _BEGIN_TIMEOUTS = 3
 """Connection, TLS and the answer's beginning may take `timeout` each; a server that lets bytes drip gets no more."""
@@ -29,11 +30,12 @@ class Transfer:
 
     def __init__(self, order: Order) -> None:
         self._order, self._params = order, order.params
-        chunk = os.urandom(_RANDOM_BYTES) if order.params.direction == "up" else b""
-        self.streams = [Stream(order, chunk) for _ in range(order.params.streams)]
+        payload = Payload.made(_RANDOM_BYTES) if order.params.direction == "up" else None
+        self.streams = [Stream(order, payload) for _ in range(order.params.streams)]
         self._threads = [threading.Thread(target=stream.run, daemon=True) for stream in self.streams]
         rule = Rule(error=order.params.error, warm_up_s=order.params.omit_s) if order.params.early_stop else None
         self._limits = Limits(rule, order.params.max_bytes)
+        self._every_s = pace_s(order.params.duration_s, judged=rule is not None)
         self.samples: list[Sample] = []
         self.enough = False
         self._cpu_s: list[float] = []
@@ -58,7 +60,7 @@ class Transfer:
         """
         began, steps = time.monotonic(), {stream: (stream.step, time.monotonic()) for stream in self.streams}
         while not all(stream.flows for stream in self.streams):
-            time.sleep(EVERY_S / 10)
+            time.sleep(_LOOK_S)
             self._raise_failure()
             now = time.monotonic()
             for stream in self.streams:
@@ -89,7 +91,7 @@ class Transfer:
             why = self._why_end(now >= end)
             if why is not None:
                 return why
-            time.sleep(max(0.0, min(EVERY_S, end - now)))
+            time.sleep(max(0.0, min(self._every_s, end - now)))
 
     def _why_end(self, over: bool) -> Stopped | None:
         if self.enough:

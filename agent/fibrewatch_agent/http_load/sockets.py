@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import math
+import os
 import select
 import socket
 import ssl
@@ -55,12 +56,34 @@ def resolve(host: str, order: Order) -> str:
         raise ProbeError("name_not_found", f"{host}: {getattr(e, 'strerror', None) or 'not a host name'}") from e
 
 
-def push(sock: socket.socket, chunk: bytes, size: int, flowing: Callable[[], None]) -> bytes | None:
+class Payload(NamedTuple):
+    """Random bytes, which nothing on the way can pack; once more in a file of memory."""
+
+    content: bytes
+    file: int
+
+    @classmethod
+    def made(cls, size: int) -> "Payload":
+        """For the life of the process."""
+        content, file = os.urandom(size), os.memfd_create("payload")
+        os.write(file, content)
+        return cls(content, file)
+
+    def sender(self, sock: socket.socket) -> Callable[[int], int]:
+        """Sends so many bytes of it at most, and tells how many: the file's pages, not copies of them, but for TLS."""
+        if isinstance(sock, ssl.SSLSocket):
+            view = memoryview(self.content)
+            return lambda most: sock.send(view[:most])
+        number = sock.fileno()
+        return lambda most: os.sendfile(number, self.file, 0, most)
+
+
+def push(sock: socket.socket, payload: Payload, size: int, flowing: Callable[[], None]) -> bytes | None:
     """Sends so many bytes; what came if the server spoke before the end of them, empty when it closed.
 
     The socket blocks again afterwards.
     """
-    poll, view = select.poll(), memoryview(chunk)
+    poll, send = select.poll(), payload.sender(sock)
     poll.register(sock, select.POLLIN | select.POLLOUT)
     sock.setblocking(False)
     try:
@@ -70,11 +93,16 @@ def push(sock: socket.socket, chunk: bytes, size: int, flowing: Callable[[], Non
                 with contextlib.suppress(*LATER):  # TLS has words of its own
                     return sock.recv(CHUNK)
             with contextlib.suppress(*LATER):
-                size -= sock.send(view[: min(size, len(chunk))])
+                size -= send(min(size, len(payload.content)))
                 flowing()
         return None
     finally:
         sock.setblocking(True)
+
+
+def unread(sock: socket.socket) -> int:
+    """The flags for receiving what nobody looks at: the kernel throws it away in place (tcp(7)); TLS must be read."""
+    return 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_TRUNC
 
 
 def drain_s(sock: socket.socket, rate: float) -> float:

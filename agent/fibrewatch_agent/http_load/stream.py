@@ -13,7 +13,7 @@ from collections.abc import Callable
 from fibrewatch.results.http_throughput import Params
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.http_load.order import Order
-from fibrewatch_agent.http_load.sockets import CHUNK, Seen, drain_s, push, resolve
+from fibrewatch_agent.http_load.sockets import CHUNK, Payload, Seen, drain_s, push, resolve, unread
 from fibrewatch_agent.net import stamps, tcp_info
 from fibrewatch_agent.net.sockets import Endpoint, opened, probe_error
 from fibrewatch_agent.net.tls_stream import certified_name, context
@@ -51,8 +51,8 @@ class Stream:
         failure: Why it has ended.
     """
 
-    def __init__(self, order: Order, chunk: bytes) -> None:
-        self._order, self._params, self._chunk = order, order.params, chunk
+    def __init__(self, order: Order, payload: Payload | None) -> None:
+        self._order, self._params, self._payload = order, order.params, payload
         self._url = Url(order.params.scheme, order.host, order.port, order.params.path)
         self._buffer = memoryview(bytearray(CHUNK))
         self._sock: socket.socket | None = None
@@ -173,7 +173,7 @@ class Stream:
         )
         began = time.monotonic()
         self._send_head(sock, request)
-        early = push(sock, self._chunk, size, self._flowing)
+        early = push(sock, self._payload, size, self._flowing) if self._payload else None
         wait_s = drain_s(sock, size / max(1e-6, time.monotonic() - began)) if early is None else 0.0
         return self._answer(sock, time.monotonic() + wait_s, early)
 
@@ -244,8 +244,10 @@ class Stream:
 
     def _part(self, sock: socket.socket, body: Body) -> int:
         """What one system call brings; bytes that need no look are not copied."""
-        most = min(CHUNK, body.left) if isinstance(body, LengthBody) else CHUNK
-        came = sock.recv_into(self._buffer, most)
+        if isinstance(body, LengthBody):
+            came = sock.recv_into(self._buffer, min(CHUNK, body.left), unread(sock))
+        else:
+            came = sock.recv_into(self._buffer, CHUNK)
         if not came:
             body.end()
         elif isinstance(body, LengthBody):

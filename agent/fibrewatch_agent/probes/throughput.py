@@ -22,13 +22,13 @@ from fibrewatch_agent.slots.login import Login
 from fibrewatch_agent.slots.place import slot_for
 from fibrewatch_agent.traffic.amounts import Amount, Way, bulk
 from fibrewatch_agent.transfer import iperf3, rtt_beside
-from fibrewatch_agent.transfer.end import Limits
+from fibrewatch_agent.transfer.end import Limits, pace_s
 from fibrewatch_agent.transfer.figures import Transfer, result_of
 from fibrewatch_agent.transfer.iperf3 import Report
 from fibrewatch_agent.transfer.rtt_beside import RttStream
 from fibrewatch_agent.transfer.steady import Rule
 from fibrewatch_agent.transfer.verdict import ends_of_iperf3
-from fibrewatch_agent.transfer.watch import Flow, TransferWatch, pace_s
+from fibrewatch_agent.transfer.watch import Flow, TransferWatch
 
 NEEDS_TARGET = True
 _MARGIN_S = 5.0

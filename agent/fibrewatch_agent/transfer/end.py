@@ -7,9 +7,19 @@ from fibrewatch.results.throughput import Stopped
 from fibrewatch_agent.transfer import steady
 from fibrewatch_agent.transfer.steady import Rule, Sample
 
+EVERY_S = 0.1
+SELDOM_S, AT_MOST_S = 0.3, 0.5
+"""Between samples in the warm-up, and where the transfer takes its time anyway: then at most the second, while there
+are twenty."""
+_ENOUGH = 20
 _JUDGED_EVERY = 2
 _LEAST_S = 0.5
 """A transfer is not ended for its bytes before: there would be nothing to tell."""
+
+
+def pace_s(duration_s: float, *, judged: bool) -> float:
+    """Between looks at a transfer: short while it is judged whether it may end."""
+    return EVERY_S if judged else min(AT_MOST_S, max(SELDOM_S, duration_s / _ENOUGH))
 
 
 class Limits(NamedTuple):

@@ -10,21 +10,10 @@ from fibrewatch_agent.net.netlink import Family
 from fibrewatch_agent.net.tcp_info import Connection, TcpInfo
 from fibrewatch_agent.responder.watch import activity
 from fibrewatch_agent.transfer import steady
-from fibrewatch_agent.transfer.end import Limits
+from fibrewatch_agent.transfer.end import EVERY_S, SELDOM_S, Limits
 from fibrewatch_agent.transfer.steady import Estimate, Point, Sample
 
 log = logging.getLogger(__name__)
-
-EVERY_S = 0.1
-SELDOM_S, AT_MOST_S = 0.3, 0.5
-"""Between samples in the warm-up, and where the transfer takes its time anyway; then at most the second, so that there
-are twenty."""
-_ENOUGH = 20
-
-
-def pace_s(duration_s: float, *, judged: bool) -> float:
-    """Between looks at a transfer: short while it is judged whether it may end."""
-    return EVERY_S if judged else min(AT_MOST_S, max(SELDOM_S, duration_s / _ENOUGH))
 
 
 class Flow(NamedTuple):
