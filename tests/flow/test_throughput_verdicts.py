@@ -23,8 +23,6 @@ from tests.support.iperf3 import Server
 
 GIGABIT = 125e6
 
-pytestmark = pytest.mark.calm
-
 
 def measure(port: int, sys_root: Path = Path("/sys"), **changes: Any) -> AnyMeasurement:
     """One transfer over loopback, as fast as it goes."""
