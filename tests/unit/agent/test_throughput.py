@@ -7,6 +7,7 @@ import pytest
 
 from fibrewatch.results.throughput import Params, Result
 from fibrewatch_agent.probes.throughput import deadline_s, ports_of
+from fibrewatch_agent.transfer.end import pace_s
 from fibrewatch_agent.transfer.figures import report_figures
 from fibrewatch_agent.transfer.iperf3 import conclude
 from tests.unit.agent.test_iperf3 import recorded
@@ -129,3 +130,11 @@ def test_ports_may_be_one_or_backwards() -> None:
 def test_deadline_is_five_seconds_after_the_transfer() -> None:
     assert deadline_s(Params(direction="up", duration_s=10, omit_s=1)) == 16
     assert deadline_s(Params(direction="up", duration_s=0.5, omit_s=0)) == 6, "iperf3 takes whole seconds"
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "judged", "expected"),
+    [(10, True, 0.1), (10, False, 0.5), (60, False, 0.5), (8, False, 0.4), (1, False, 0.3)],
+)
+def test_a_transfer_that_takes_its_time_is_looked_at_seldom(duration_s: float, judged: bool, expected: float) -> None:
+    assert pace_s(duration_s, judged=judged) == expected
