@@ -9,6 +9,7 @@ from fibrewatch.results.throughput import Params, Result
 from fibrewatch_agent.probes.throughput import throughput
 from tests.support.iperf3 import Server, box, nothing_left
 from tests.support.stamp_here import reflecting
+from tests.support.waiting import until
 
 
 def params(server: Server, **settings: Any) -> Params:
@@ -32,8 +33,15 @@ async def test_transfer_ends_when_it_has_moved_enough(direction: str, host: str)
 async def test_transfer_ends_as_soon_as_others_want_the_line(direction: Any) -> None:
     here = box()
     with Server() as server:
-        asyncio.get_running_loop().call_later(1.5, here.enough.set)
-        result = await throughput(params(server, direction=direction), here)
+
+        async def others() -> None:
+            await until(lambda: server.moved() > 1_000_000)
+            await asyncio.sleep(1.5)
+            here.enough.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(others())
+            result = await throughput(params(server, direction=direction), here)
     assert result.stopped == "tenants"
     assert result.goodput
     assert result.congestion == "cubic"

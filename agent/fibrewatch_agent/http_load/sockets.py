@@ -1,6 +1,7 @@
 """What a stream does with its socket beside HTTP: names, sending, and what the kernel counted."""
 
 import contextlib
+import errno
 import fcntl
 import math
 import os
@@ -91,13 +92,21 @@ def push(sock: socket.socket, payload: Payload, size: int, flowing: Callable[[],
             ((_, ready),) = poll.poll()
             if ready & ~select.POLLOUT:
                 with contextlib.suppress(*LATER):  # TLS has words of its own
-                    return sock.recv(CHUNK)
+                    return _word(sock, ready)
             with contextlib.suppress(*LATER):
                 size -= send(min(size, len(payload.content)))
                 flowing()
         return None
     finally:
         sock.setblocking(True)
+
+
+def _word(sock: socket.socket, ready: int) -> bytes:
+    """What came; a reset whose error a call before has swallowed shows in both directions being shut."""
+    said = sock.recv(CHUNK)
+    if not said and ready & select.POLLHUP:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    return said
 
 
 def unread(sock: socket.socket) -> int:

@@ -63,10 +63,10 @@ class TransferWatch:
 
     def look(self, pid: int) -> bool:
         """Takes a sample of what this process has open, if one is due; whether it is to be ended now."""
+        new = self._kernel is not None and self._sample(self._kernel, pid)
         if self._stop_asked():
             self.stopped = "tenants"
             return True
-        new = self._kernel is not None and self._sample(self._kernel, pid)
         reason = self._limits.reached(self.samples) if new else None
         if reason is not None:
             self.stopped = reason
