@@ -5,6 +5,7 @@ Errors are one line on standard error and exit status 2.
 
 import argparse
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from fibrewatch.command import FAILED, OK, Commands
 from fibrewatch.errors import StoreError
 from fibrewatch.sdnotify import Notifier
 from fibrewatch_collector import lint
-from fibrewatch_collector.access import audit, reachable
+from fibrewatch_collector.access import AccessError, audit, reachable
 from fibrewatch_collector.config import DEFAULT_PATH, Config, load_config
 from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.store import Store
@@ -25,6 +26,7 @@ from fibrewatch_collector.web.query import QueryError, instant
 if TYPE_CHECKING:
     from fibrewatch_collector.backup.archive import Manifest
 
+log = logging.getLogger(__name__)
 PROGRAM = "fibrewatch-collector"
 
 
@@ -84,9 +86,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
     _, config = _config(arguments)
     inventory = load_inventory(config.sites)
+    _warn(config)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(config, inventory, Notifier.from_environment()))
     return OK
+
+
+def _warn(config: Config) -> None:
+    """Tokens are no reason not to collect."""
+    try:
+        problem = reachable.nobody_may_ask(config)
+    except AccessError as e:
+        log.warning("%s", e)
+        return
+    if problem is not None:
+        log.warning("%s: %s", *problem)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -391,6 +391,23 @@ def test_commands_take_the_token_from_a_file_and_no_redirects(
     assert secret not in told.stdout
 
 
+def test_a_damaged_file_of_tokens_lets_nobody_in_and_collecting_goes_on(tmp_path: Path) -> None:
+    made = collector(tmp_path, 'proxies = ["192.0.2.1"]\n')
+    made.config.write_text(made.config.read_text().replace('"127.0.0.1:', '"0.0.0.0:'))
+    (tmp_path / "access.db").write_bytes(b"not a database" * 100)
+    (tmp_path / "audit.db").write_bytes(b"not a database" * 100)
+    made.launch()
+    wish = '{"territory": "paris", "site": "cargo", "state": "planned", "who": "Ann"}'
+    kind = {"Content-Type": "application/json"}
+    assert ask(made, "GET", "/api/v1/sites", token="fw_0123456789ab_" + "x" * 43).status == 503
+    assert ask(made, "GET", "/api/v1/sites", source="127.0.0.1").status == 200
+    refused = ask(made, "POST", "/api/v1/rollout", source="127.0.0.1", headers=kind, body=wish)
+    steps = ask(made, "GET", "/api/v1/rollout", source="127.0.0.1")
+    assert (refused.status, json.loads(steps.body)) == (503, {"rollout": []})
+    assert made.end() == 0
+    assert "access.db: file is not a database" in made.log.read_text()
+
+
 def test_check_config_says_what_is_missing(tmp_path: Path) -> None:
     made = CollectorProcess(tmp_path, 1, site("cargo", "box-01"))
     text = made.config.read_text().replace("127.0.0.1", "0.0.0.0")
