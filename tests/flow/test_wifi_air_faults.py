@@ -1,7 +1,9 @@
 """wifi_air where there is nothing to listen with."""
 
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -10,6 +12,7 @@ import pytest
 from fibrewatch import python_child, wire
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.results import PROBES
+from fibrewatch_agent.air import child
 from fibrewatch_agent.air.order import Order, Outcome
 
 
@@ -40,8 +43,8 @@ def test_without_the_right_to_capture_the_error_is_permission() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "detail"),
     [
-        ((), "no_interface", "name the radio"),
-        (("--interface", "wlan9"), "tool_missing", "no radio helper listens there"),
+        ((), "no_interface", "no wireless interface"),
+        (("--interface", "wlan9"), "no_interface", "no wireless interface"),
         (("--interface", "wlan9", "--param", "width=40", "--param", "center=2500"), "denied", "is not within 40 MHz"),
     ],
 )
@@ -49,3 +52,15 @@ def test_a_box_that_cannot_listen_says_why(tmp_path: Path, options: tuple[str, .
     run = once(*options, "--param", f"socket={tmp_path}/helper.sock")
     assert (run.outcome, run.error) == ("failed", error)
     assert detail in str(run.detail)
+
+
+def test_what_waits_when_the_time_is_over_is_taken_if_it_came_in_time() -> None:
+    hears, says = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with hears, says:
+        hears.setsockopt(socket.SOL_SOCKET, 64, 1)  # SO_TIMESTAMPNS_NEW
+        for text in (b"one", b"two"):
+            says.send(text)
+        over, between = time.monotonic() - 0.001, time.time()
+        says.send(b"late")
+        assert [data for _, data, _ in child._packets(hears, over, between)] == [b"one", b"two"]
+        assert list(child._packets(hears, over, time.time() + 9)) == []

@@ -24,6 +24,7 @@ def test_a_command_sees_this_checkout_and_changes_nothing_of_it(lab: Lab) -> Non
     assert not mark.exists()
 
 
+@pytest.mark.full_lab
 def test_idle_time_passes_at_once_in_virtual_time(lab: Lab) -> None:
     ran = lab("sleep 3600; cut -d' ' -f1 /proc/uptime", virtual_time=True, timeout_s=240)
     assert float(ran.output) > 3600

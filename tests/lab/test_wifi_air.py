@@ -14,6 +14,7 @@ EDGE = 3
 """Frames: the capture's window is known to some hundred microseconds."""
 
 
+@pytest.mark.full_lab
 def test_air_as_tshark_tells_it_of_the_same_seconds(tmp_path: Path) -> None:
     facts = play("air", tmp_path / "lab")
     run = msgspec.convert(facts["air"], type=Measurement[Result])

@@ -98,6 +98,9 @@ REFUSED = {
     "psk-as-sae": ("scan", "denied", "is there with another security: [WPA2-PSK-CCMP]"),
     "sae-wrong": ("authentication", "denied", "passphrase may be wrong"),
     "peap-wrong": ("eap", "denied", "refuses the identity, password or certificate"),
+    "peap-nobody": ("eap", "denied", "refuses the identity, password or certificate"),
+    "peap-expired": ("eap", "tls", "certificate is refused"),
+    "peap-dead": ("eap", "timeout", "the authentication server does not answer"),
     "peap-other-ca": ("eap", "tls", "certificate is refused"),
     "peap-other-name": ("eap", "tls", "certificate is refused"),
 }

@@ -7,6 +7,7 @@ import pytest
 
 from tests.lab.radio.play import play_once
 
+pytestmark = pytest.mark.full_lab
 SITE, PRETENDER, NEIGHBOUR, SECRET, WIDE = (
     f"02:00:00:00:{number}" for number in ("01:00", "02:01", "02:00", "03:00", "04:00")
 )

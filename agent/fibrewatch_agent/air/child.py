@@ -4,6 +4,7 @@ A packet(7) socket gives frames with their radiotap header; the kernel cuts them
 payloads never reach us.
 """
 
+import contextlib
 import ctypes
 import errno
 import socket
@@ -27,7 +28,9 @@ _STAMP = struct.Struct("qq")
 _BUFFER = 8 << 20
 _SNAP = 192
 """Radiotap, header, and a beacon's elements up to its SSID."""
-_WAIT_S = 0.1
+_WAIT_S, _LATE_S = 0.1, 5.0
+_EARLY_S = 1.0
+"""What came so long before, between the socket and the first look at the clock, is not of this stretch."""
 _ERRORS: dict[int, Error] = {
     errno.EPERM: "permission",
     errno.EACCES: "permission",
@@ -69,12 +72,11 @@ def _open(sock: socket.socket, interface: str) -> None:
 
 
 def _heard(sock: socket.socket, order: Order, tally: Tally, began: float) -> Result:
-    clock = time.monotonic()
-    for at, data, length in _packets(sock, clock + order.duration_s):
-        tally.add(max(0.0, at - began), data, length)
-    took = time.monotonic() - clock
+    for at, data, length in _packets(sock, time.monotonic() + order.duration_s, began + order.duration_s):
+        if not 0 < began - at < _EARLY_S:
+            tally.add(max(0.0, at - began), data, length)
     _, dropped = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-    return tally.result(took, dropped=dropped, interface=order.interface)
+    return tally.result(order.duration_s, dropped=dropped, interface=order.interface)
 
 
 def _cut_to(sock: socket.socket, octets: int) -> None:
@@ -84,8 +86,11 @@ def _cut_to(sock: socket.socket, octets: int) -> None:
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
 
 
-def _packets(sock: socket.socket, end: float) -> Iterator[tuple[float, bytes, int]]:
-    """When each came by the kernel (UTC), its beginning and its whole length."""
+def _packets(sock: socket.socket, end: float, end_utc: float) -> Iterator[tuple[float, bytes, int]]:
+    """When each came by the kernel (UTC), its beginning and its whole length.
+
+    What came in time but still waits at the end is taken as well: else a busy box would hear less.
+    """
     while (left := end - time.monotonic()) > 0:
         sock.settimeout(min(left, _WAIT_S))
         try:
@@ -93,6 +98,13 @@ def _packets(sock: socket.socket, end: float) -> Iterator[tuple[float, bytes, in
         except TimeoutError:
             continue
         yield _told(data, control)
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while time.monotonic() < end + _LATE_S:
+            data, control, _, _ = sock.recvmsg(_SNAP, 256)
+            if (found := _told(data, control))[0] >= end_utc:
+                return
+            yield found
 
 
 def _told(data: bytes, control: list[tuple[int, int, bytes]]) -> tuple[float, bytes, int]:

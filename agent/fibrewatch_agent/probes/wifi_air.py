@@ -14,6 +14,8 @@ from fibrewatch_agent.child import Child, child
 from fibrewatch_agent.radio_helper.messages import Monitor
 from fibrewatch_agent.traffic.amounts import Amount, Way
 from fibrewatch_agent.wifi import radio
+from fibrewatch_agent.wifi.nl80211 import known
+from fibrewatch_agent.wifi.radio_interface import NONE
 
 _START_S = 20.0  # a slow card takes seconds to load Python
 _LARGEST = 1 << 16
@@ -29,7 +31,7 @@ async def wifi_air(params: Params, box: Box) -> Result:
         ProbeError: As `radio.monitor`; no_interface without a radio; permission, tool_failed of the child.
     """
     if box.interface is None:
-        raise ProbeError("no_interface", "name the radio that listens as the test's interface")
+        raise ProbeError("no_interface", "name the radio that listens as the test's interface" if known() else NONE)
     request, asked = _request(params, box.interface), time.time()
     async with radio.monitor(request, params.socket) as interface:
         order = Order(interface=interface, duration_s=params.duration_s, ssid=params.ssid, bssid=params.bssid)

@@ -14,6 +14,7 @@ PHASES: tuple[Phase, ...] = ("scan", "authentication", "association", "eap", "ha
 _BSSID = re.compile(r"with ([0-9a-f:]{17}) .*freq=(\d+)")
 _CONNECTED_TO = re.compile(r"Connection to ([0-9a-f:]{17}) completed")
 _NUMBER = re.compile(r" (status_code|reason)=(\d+)")
+_SILENT = "the authentication server does not answer"
 _BUSY = {17, 30, 34}  # status codes: too many stations, try again later, bad conditions of the channel
 _WRONG_KEY, _SAE_CONFIRM = {15}, "auth_type=3 auth_transaction=2"
 """Status code "challenge failure"; hostapd refuses SAE's second half with another one."""
@@ -60,7 +61,7 @@ class Joining:
         self.failure: Failure | None = None
         self.last: Failure | None = None
         self.furthest: Phase = "scan"
-        self.eap_seen = self.transition = False
+        self.eap_seen = self.transition = self._method = False
         self._certificate: str | None = None
         self._new_attempt = True
 
@@ -89,6 +90,7 @@ class Joining:
         ("Trying to associate", "_associates"),
         ("Associated with", "_associated"),
         ("CTRL-EVENT-EAP-STARTED", "_eap_started"),
+        ("CTRL-EVENT-EAP-PROPOSED-METHOD", "_method_proposed"),
         ("CTRL-EVENT-EAP-TLS-CERT-ERROR", "_certificate_refused"),
         ("CTRL-EVENT-EAP-FAILURE", "_eap_failed"),
         ("CTRL-EVENT-EAP-SUCCESS", "_eap_succeeded"),
@@ -138,6 +140,9 @@ class Joining:
     def _eap_started(self, event: Event) -> None:
         self.eap_seen = True
 
+    def _method_proposed(self, event: Event) -> None:
+        self._method = True
+
     def _eap_succeeded(self, event: Event) -> None:
         self._enter("handshake", event.at)
 
@@ -172,7 +177,10 @@ class Joining:
         by = "the station" if "locally_generated" in event.text else "the access point"
         self.last = Failure(self.phase, "denied", f"{by} ended it (reason {self.reason_code})")
         if self.phase == "eap" and self.eap_seen and "locally_generated" not in event.text:
-            self._eap_failed(event)
+            if self._method:
+                self._eap_failed(event)
+            else:
+                self.last = Failure("eap", "timeout", f"{_SILENT}: the access point ended it ({self.reason_code})")
 
     def _connected(self, event: Event) -> None:
         self.transition = self._ft and not self.eap_seen and self.attempts == 1  # a second try agrees on all anew
@@ -196,7 +204,8 @@ class Joining:
             return self.last
         if self.furthest == "scan":
             return Failure("scan", "unreachable", f"not found in {self.scans} scans")
-        return Failure(self.furthest, "timeout", f"no end within {limit_s:g} s")
+        silent = f"{_SILENT}: " if self.furthest == "eap" and self.eap_seen and not self._method else ""
+        return Failure(self.furthest, "timeout", f"{silent}no end within {limit_s:g} s")
 
 
 def reason_of(event: Event) -> int | None:

@@ -20,6 +20,8 @@ from fibrewatch_agent.radio_helper.messages import (
     Scan,
     Scanned,
 )
+from fibrewatch_agent.wifi.nl80211 import known
+from fibrewatch_agent.wifi.radio_interface import NONE
 
 _CONNECT_S, _MARGIN_S, _ONBOARD_MARGIN_S = 5.0, 25.0, 190.0
 """The margin is what a request may wait for its radio, and what putting back takes; a cell takes seconds to start."""
@@ -76,6 +78,8 @@ async def _asked(request: Request, path: str) -> AsyncIterator[asyncio.StreamRea
     except PermissionError as e:
         raise ProbeError("permission", f"{path}: the agent may not ask the radio helper") from e
     except (FileNotFoundError, ConnectionRefusedError) as e:
+        if not known():
+            raise ProbeError("no_interface", NONE) from e
         raise ProbeError("tool_missing", f"{path}: no radio helper listens there") from e
     except TimeoutError as e:
         raise ProbeError("timeout", f"{path}: the radio helper does not answer") from e

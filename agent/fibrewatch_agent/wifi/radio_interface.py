@@ -1,5 +1,6 @@
 """Which wireless interface a test looks at."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,10 +19,10 @@ def radio(wanted: str | None) -> Iterator[tuple[Nl80211, Interface]]:
         ProbeError: no_interface.
         OSError: A sandbox forbids netlink.
     """
+    if not known():
+        raise ProbeError("no_interface", _none(wanted if wanted and _exists(wanted) else None))
     if wanted is not None:
         interface_index(wanted)
-    if not known():
-        raise ProbeError("no_interface", _none(wanted))
     try:
         air = Nl80211()
     except FileNotFoundError as e:
@@ -39,6 +40,10 @@ def chosen(interfaces: list[Interface], wanted: str | None) -> Interface:
     if any(each.name == wanted for each in interfaces):
         raise ProbeError("no_interface", f"{wanted} is a wireless interface, but no station")
     raise ProbeError("no_interface", _none(wanted))
+
+
+def _exists(name: str) -> bool:
+    return name in (each for _, each in socket.if_nameindex())
 
 
 def _none(wanted: str | None) -> str:

@@ -35,11 +35,11 @@ def shares(before: Survey | None, now: Survey, elapsed_s: float | None) -> Share
 
 
 def _of(method: Literal["difference", "reading"], time: float, before: Survey | None, now: Survey) -> Shares | None:
-    """None when a part was more than the whole: the counters are none of one time."""
+    """None when there is no part, or one is more than the whole: the counters are none of one time."""
     parts = []
     for name in ("busy", "rx", "tx"):
         end, start = getattr(now, name), getattr(before, name) if before is not None else 0.0
         parts.append((end - start) / time if end is not None and start is not None else None)
-    if any(part is not None and not 0 <= part <= 1 for part in parts):
+    if all(part is None for part in parts) or any(part is not None and not 0 <= part <= 1 for part in parts):
         return None
     return Shares(method, time, *parts)

@@ -73,10 +73,12 @@ def _open_the_way() -> None:
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
 
 
-def network(name: str, ssid: str, security: str, **more: str) -> str:
+def network(name: str, ssid: str, security: str, *, hidden: bool = False, **more: str) -> str:
     """A table of the helper's configuration."""
     fields = {"ssid": ssid, "security": security} | more
-    return f"[networks.{name}]\n" + "".join(f'{key} = "{value}"\n' for key, value in fields.items())
+    return f"[networks.{name}]\nhidden = {str(hidden).lower()}\n" + "".join(
+        f'{key} = "{value}"\n' for key, value in fields.items()
+    )
 
 
 @contextmanager

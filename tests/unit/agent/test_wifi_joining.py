@@ -165,6 +165,20 @@ def test_a_move_with_the_whole_exchange_is_no_fast_transition() -> None:
     assert joined(*MOVED).times()["handshake"] == 2
 
 
+PROPOSED = "CTRL-EVENT-EAP-PROPOSED-METHOD vendor=0 method=25"
+
+
+def test_an_authentication_server_that_is_silent_is_told_from_one_that_refuses() -> None:
+    silent = joined(SCAN, AUTH, ASSOC, ASSOCIATED, EAP_STARTED, eap=True).given_up(20)
+    assert silent == ("eap", "timeout", "the authentication server does not answer: no end within 20 s")
+    ended = f"CTRL-EVENT-DISCONNECTED bssid={AP} reason=23"
+    apart = joined(SCAN, AUTH, ASSOC, ASSOCIATED, EAP_STARTED, ended, eap=True)
+    assert apart.failure is None, "another try may reach it"
+    assert apart.given_up(20)[:2] == ("eap", "timeout")
+    refused = joined(SCAN, AUTH, ASSOC, ASSOCIATED, EAP_STARTED, PROPOSED, ended, eap=True)
+    assert refused.given_up(20)[:2] == ("eap", "denied")
+
+
 BSS = "id=1\nbssid=02:00:00:00:02:00\nfreq=2462\n{}flags=[ESS]\n"
 
 

@@ -18,12 +18,13 @@ _NETWORKS = "".join(
         network("psk", "fibre", "wpa2-psk", **_RIGHT),
         network("psk-wrong", "fibre", "wpa2-psk", **_WRONG),
         network("psk-as-sae", "fibre", "wpa3-sae", **_RIGHT),
-        network("sae", "fibre3", "wpa3-sae", **_RIGHT),
-        network("sae-wrong", "fibre3", "wpa3-sae", **_WRONG),
+        network("sae", "fibre3", "wpa3-sae", hidden=True, **_RIGHT),
+        network("sae-wrong", "fibre3", "wpa3-sae", hidden=True, **_WRONG),
         network("tls", "fibre-x", "wpa2-eap", **_TLS),
         network("peap", "fibre-x", "wpa2-eap", **_PEAP),
         network("peap-wrong", "fibre-x", "wpa2-eap", **_PEAP | {"password_file": f"{FOLDER}/wrong"}),
         network("peap-other-ca", "fibre-x", "wpa2-eap", **_PEAP | {"ca": f"{FOLDER}/other.pem"}),
+        network("peap-nobody", "fibre-x", "wpa2-eap", **_PEAP | {"identity": "nobody@example"}),
         network("peap-other-name", "fibre-x", "wpa2-eap", **_PEAP | {"server_name": "elsewhere.example"}),
     )
 )
@@ -33,14 +34,27 @@ def scene(world: World) -> Any:
     """Facts by the case's name."""
     authority = _prepare()
     psk = world.access_point(1, "fibre")
-    sae = world.access_point(2, "fibre3", wpa_key_mgmt="SAE", ieee80211w=2, channel=1)
+    sae = world.access_point(2, "fibre3", wpa_key_mgmt="SAE", ieee80211w=2, channel=1, ignore_broadcast_ssid=1)
     eap = world.access_point(3, "fibre-x", channel=11, **here.eap_server(FOLDER, authority))
     for i, point in enumerate((psk, sae, eap)):
         world.dhcp(point, f"10.77.{i}")
         here.web(point)
     with here.helper():
         found = {name: onboarded(name) for name in ("psk", "sae", "tls", "peap")}
-        return found | {name: onboarded(name, fast=False) for name in _refused()}
+        found |= {name: onboarded(name, fast=False) for name in _refused()}
+        for name, options in _broken(authority).items():
+            eap.stop()
+            eap.options |= options
+            eap.start()
+            found[name] = onboarded("peap", fast=False)
+        return found
+
+
+def _broken(authority: Authority) -> dict[str, dict[str, object]]:
+    """The authentication server's certificate has expired; then it is another machine, and dead."""
+    old = authority.certificate("old", subject="/CN=radius.example", names="DNS:radius.example", end="20210101000000Z")
+    dead = {"auth_server_addr": "127.0.0.1", "auth_server_port": 1812, "auth_server_shared_secret": "secret"}
+    return {"peap-expired": {"server_cert": old, "private_key": old}, "peap-dead": {"eap_server": 0} | dead}
 
 
 def _prepare() -> Authority:
@@ -55,4 +69,4 @@ def _prepare() -> Authority:
 
 
 def _refused() -> list[str]:
-    return ["psk-wrong", "psk-as-sae", "sae-wrong", "peap-wrong", "peap-other-ca", "peap-other-name"]
+    return ["psk-wrong", "psk-as-sae", "sae-wrong", "peap-wrong", "peap-nobody", "peap-other-ca", "peap-other-name"]
