@@ -17,6 +17,7 @@ import msgspec
 
 from fibrewatch.measurement import Error
 from fibrewatch.results.wifi_air import Result
+from fibrewatch.ssid import octets
 from fibrewatch_agent.air.order import Order, Outcome
 from fibrewatch_agent.air.tally import Tally
 
@@ -49,7 +50,7 @@ def main(order: str) -> None:
 def listen(order: Order) -> Outcome:
     """One stretch."""
     tally = Tally(
-        order.ssid.encode() if order.ssid is not None else None,
+        octets(order.ssid) if order.ssid is not None else None,
         bytes.fromhex(order.bssid.replace(":", "")) if order.bssid is not None else None,
     )
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fibrewatch.results.wifi_link import Params, Result
+from fibrewatch.ssid import text as ssid_text
 from fibrewatch_agent.box import Box
 from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.findings import Findings
@@ -128,7 +129,7 @@ def _channel(seen: Look) -> dict[str, Any]:
     interface, known, frequency = seen.interface, seen.known, seen.frequency
     told = elements.parse(known.elements) if known else {}
     name = interface.ssid or elements.ssid(told)
-    figures: dict[str, Any] = {"ssid": elements.text(name) if name else None}
+    figures: dict[str, Any] = {"ssid": ssid_text(name) if name else None}
     if frequency is not None:
         taken = elements.spans(told, frequency)
         width = interface.width or elements.width(taken)

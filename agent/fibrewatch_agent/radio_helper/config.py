@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from fibrewatch.config import load
 from fibrewatch.errors import ConfigError
+from fibrewatch.ssid import octets
 from fibrewatch_agent.radio_helper.messages import DEFAULT_SOCKET
 
 DEFAULT_PATH = Path("/etc/fibrewatch/radio-helper.toml")
@@ -19,7 +20,7 @@ _LONGEST_SOCKET, _LARGEST_SECRET = 100, 4096
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 Security = Literal["open", "wpa2-psk", "wpa3-sae", "wpa2-eap", "wpa3-eap"]
-Ssid = Annotated[str, Meta(min_length=1, max_length=32)]
+Ssid = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class RadioConfig(Struct, frozen=True, kw_only=True):
@@ -34,6 +35,7 @@ class NetworkConfig(Struct, frozen=True, kw_only=True):
     """[networks.NAME]: how to become its client.
 
     Attributes:
+        ssid: As results write it: `\\xNN` for a byte that is no text, a backslash twice.
         hidden: Its beacons don't say its SSID.
         passphrase_file: Of WPA2-PSK and WPA3-SAE: one line.
         identity: Of 802.1X; `anonymous_identity` is what is said outside the tunnel.
@@ -179,8 +181,10 @@ class _Checker:
             self._fail(place, f"{name!r} is not an interface's name")
 
     def _network(self, place: str, network: NetworkConfig) -> None:
-        if len(network.ssid.encode()) > 32:
-            self._fail(f"{place}.ssid", f"{network.ssid!r} has more than 32 bytes")
+        try:
+            octets(network.ssid)
+        except ValueError as e:
+            self._fail(f"{place}.ssid", str(e))
         kind = network.security + (f" with {network.eap}" if network.eap else "")
         for each in network.wanted:
             if getattr(network, each) is None:

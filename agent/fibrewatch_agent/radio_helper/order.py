@@ -4,6 +4,7 @@ import os
 
 from msgspec import Struct
 
+from fibrewatch.ssid import octets
 from fibrewatch_agent.child import find
 from fibrewatch_agent.radio_helper.config import NetworkConfig, secret
 from fibrewatch_agent.radio_helper.messages import Onboard
@@ -57,7 +58,7 @@ def order(request: Onboard, network: NetworkConfig, interface: str, folder: str,
         folder=folder,
         supplicant=_supplicant(),
         ssid=network.ssid,
-        printed=printed(network.ssid.encode()),
+        printed=printed(octets(network.ssid)),
         variables=tuple(_variables(network, file, place)),
         eap=network.eap is not None,
         keys=network.security != "open",
@@ -71,7 +72,7 @@ def _supplicant() -> str:
 
 def _variables(network: NetworkConfig, file: str, place: str) -> list[tuple[str, str]]:
     keys, protection = _KEYS[network.security]
-    found = [("ssid", text(network.ssid)), ("key_mgmt", keys), ("ieee80211w", str(protection))]
+    found = [("ssid", octets(network.ssid).hex()), ("key_mgmt", keys), ("ieee80211w", str(protection))]
     if network.hidden:
         found.append(("scan_ssid", "1"))
     if network.security != "open":

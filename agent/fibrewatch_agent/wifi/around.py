@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fibrewatch.results.wifi_scan import Channel, Neighbour, Params
+from fibrewatch.ssid import octets
+from fibrewatch.ssid import text as ssid_text
 from fibrewatch_agent.net.netlink import mac_text
 from fibrewatch_agent.wifi import channels, elements
 from fibrewatch_agent.wifi.channels import Span
@@ -42,7 +44,7 @@ def heard(found: Iterable[Bss], params: Params, names: Sequence[str], now: float
 def _heard(bss: Bss, params: Params, names: Sequence[str], now: float) -> Heard:
     told = elements.parse(bss.elements)
     name, load, spans = elements.ssid(told), elements.load(told), elements.spans(told, bss.frequency)
-    bssid, ssid = mac_text(bss.bssid), elements.text(name) if name else None
+    bssid, ssid = mac_text(bss.bssid), ssid_text(name) if name else None
     ours = ssid in names
     neighbour = Neighbour(
         bssid=bssid,
@@ -125,5 +127,5 @@ def expected(everything: Sequence[Heard], params: Params, *, complete: bool) -> 
 def site_names(params: Params, linked: bytes | None) -> tuple[str, ...]:
     """The site's networks as results write them: the configured ones, else the link's."""
     if params.ssids:
-        return tuple(elements.text(name.encode()) for name in params.ssids)
-    return (elements.text(linked),) if linked else ()
+        return tuple(ssid_text(octets(name)) for name in params.ssids)
+    return (ssid_text(linked),) if linked else ()

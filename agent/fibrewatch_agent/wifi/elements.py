@@ -68,19 +68,6 @@ def ssid(elements: Elements) -> bytes | None:
     return name if any(name) else b""
 
 
-def text(name: bytes) -> str:
-    """A name for people: what is no printable UTF-8 as `\\xNN`, a backslash twice."""
-    return "".join(_escaped(c) for c in name.decode("utf-8", "surrogateescape"))
-
-
-def _escaped(character: str) -> str:
-    if character == "\\":
-        return "\\\\"
-    if character.isprintable():
-        return character
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
-
-
 def load(elements: Elements) -> Load | None:
     """What its BSS Load says."""
     body = elements.get(_LOAD, b"")

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 from fibrewatch.config import Duration
 from fibrewatch.measurement import Count
 from fibrewatch.metric import Metric
+from fibrewatch.ssid import octets
 
 MODE = "burst"
 
@@ -23,7 +24,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         frequency: Of the channel's middle, MHz; `center` is that of the whole channel where it is wider than 20 MHz.
         duration_s: How long it is listened for.
-        ssid: The site's own; without it no access point is one of its own.
+        ssid: The site's own, as results write it (`\\xNN` for a byte that is no text); without it no access point is
+            one of its own.
         bssid: Of the access point that stands for this place; None: the strongest one with the SSID.
         socket: The radio helper's.
     """
@@ -32,12 +34,14 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     width: Annotated[int, Meta(ge=20, le=160)] = 20
     center: Annotated[int, Meta(ge=2400, le=7200)] | None = None
     duration_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=10.0, name="duration")
-    ssid: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
+    ssid: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     bssid: Bssid | None = None
     socket: Annotated[str, Meta(pattern=r"\A/[\x21-\x7e]{1,100}\Z")] = "/run/fibrewatch-radio/helper.sock"
 
     def __post_init__(self) -> None:
         """Raises ValueError where fields do not go together."""
+        if self.ssid is not None:
+            octets(self.ssid)
         if self.width not in (20, 40, 80, 160):
             raise ValueError(f"width {self.width}: one of 20, 40, 80, 160")
         if self.width > 20 and self.center is None:

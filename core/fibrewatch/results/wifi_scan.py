@@ -11,6 +11,7 @@ from fibrewatch.config import Duration
 from fibrewatch.measurement import Count
 from fibrewatch.metric import Metric
 from fibrewatch.results.wifi_link import Band, Generation, Mac, Ssid
+from fibrewatch.ssid import octets
 
 MODE = "burst"
 
@@ -23,7 +24,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of wifi_scan.
 
     Attributes:
-        ssids: Names of the site's networks, each of which must be there; none: the one that the link is of.
+        ssids: Names of the site's networks, each of which must be there, as results write them (`\\xNN` for a byte that
+            is no text); none: the one that the link is of.
         bssids: Hardware addresses of the site's access points that must be heard here, in lower case. With them, any
             other that bears one of the site's names is unexpected.
         active: Also send probe requests; else it only listens, some 0.1 s a channel, twice that beside a link.
@@ -34,13 +36,18 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         socket: The radio helper's; None: its usual place.
     """
 
-    ssids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...], Meta(max_length=16)] = ()
+    ssids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=16)] = ()
     bssids: Annotated[tuple[Bssid, ...], Meta(max_length=100)] = ()
     active: bool = False
     frequencies: Annotated[tuple[Annotated[int, Meta(ge=2400, le=7200)], ...], Meta(max_length=100)] = ()
     timeout_s: Annotated[Duration, Meta(ge=1, le=60)] = field(default=40.0, name="timeout")
     max_age_s: Annotated[Duration, Meta(ge=1, le=3600)] = field(default=900.0, name="max_age")
     socket: Annotated[str, Meta(pattern=r"\A/.{0,99}\Z")] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no network's name."""
+        for each in self.ssids:
+            octets(each)
 
 
 class Neighbour(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[3] / "deploy/radio-helper.example.toml"
 SECRET = "sésame, ouvre-toi"
 
 MESSAGES = {
-    "long_ssid": "networks.guests.ssid: 'éééééééééééééééééé' has more than 32 bytes",
+    "long_ssid": "networks.guests.ssid: 'éééééééééééééééééé' is no network's name: 36 bytes, not 1 to 32",
     "monitor_is_radio": "radios.wlan1.monitor: 'wlan0' is another interface's name",
     "monitor_s_name": "radios.wlan1.monitor: '../mon' is not an interface's name",
     "network_s_name": "networks: 'a b' is not a name of 1 to 63 letters, digits, _ . -",

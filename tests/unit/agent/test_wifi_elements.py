@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fibrewatch.results.wifi_scan import Params
+from fibrewatch.ssid import octets
+from fibrewatch.ssid import text as ssid_text
 from fibrewatch_agent.wifi import around, channels, elements, station
 from fibrewatch_agent.wifi.channels import Span
 from fibrewatch_agent.wifi.station import Bss
@@ -121,7 +123,7 @@ def test_bss_load_of_another_length_is_none(body: bytes) -> None:
     ],
 )
 def test_names_as_text(name: bytes, text: str) -> None:
-    assert elements.text(name) == text
+    assert ssid_text(name) == text
 
 
 def test_hidden_and_impossible_names() -> None:
@@ -160,7 +162,7 @@ def test_nothing_in_known_elements_breaks_the_judgement(given: list[tuple[int, b
 
 @given(st.binary(max_size=64))
 def test_names_are_printable_and_tell_all(name: bytes) -> None:
-    text = elements.text(name)
+    text = ssid_text(name)
     assert text.isprintable() or not text
     assert len(text) <= 4 * len(name)
     unescaped = text.replace("\\\\", "\0").encode().decode("latin-1")
@@ -183,3 +185,17 @@ def test_reason_of_a_frame() -> None:
     assert station.frame_reason(head + ours + theirs + theirs + b"\0\0\5\0") == (theirs, True, 5)
     assert station.frame_reason(head + theirs + ours + theirs + b"\0\0\3\0") == (theirs, False, 3)
     assert station.frame_reason(head + ours + theirs + theirs + b"\0\0") == (theirs, True, None)
+
+
+@given(st.binary(min_size=1, max_size=32))
+def test_a_name_that_results_write_can_be_configured(name: bytes) -> None:
+    assert octets(ssid_text(name)) == name
+
+
+def test_names_that_people_write_mean_what_they_say() -> None:
+    assert octets("café") == "café".encode()
+    assert octets("back\\slash \\n \\x4") == b"back\\slash \\n \\x4"
+    assert octets("\\xE9t\\xe9 \\\\x41") == b"\xe9t\xe9 \\x41"
+    for wrong in ("", "é" * 17, "\\x41" * 33):
+        with pytest.raises(ValueError, match="is no network's name"):
+            octets(wrong)

@@ -170,6 +170,7 @@ def test_shares_that_nothing_can_be_said_of() -> None:
     assert shares(None, survey(None, 20), 60.0) is None
     assert shares(None, survey(0, 0), 60.0) is None
     assert shares(None, survey(10, 20), 60.0) is None
+    assert shares(survey(100, None), survey(160, None), 60.0) is None, "a time without its parts"
 
 
 def test_no_answer_of_the_kernel_is_needed_in_full() -> None:
