@@ -30,6 +30,7 @@ class Frame(NamedTuple):
 
 def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
     facts = play("onboarding", tmp_path / "lab", virtual_time=True, timeout_s=400)
+    assert facts["scanned"]["aborted"] is False
     result = facts["onboarded"]["result"]
     whole(result)
     of_the_point(facts["log"], result)

@@ -92,7 +92,7 @@ class Nl80211:
                 raise
 
     def join(self, group: str) -> None:
-        """From now on the kernel's words to a multicast group come to this socket, which has its number by asking: ask nothing more on it."""
+        """From now on the kernel's words to a multicast group come to this socket: ask nothing more on it."""
         self.sock.setsockopt(SOL_NETLINK, _ADD_MEMBERSHIP, self.groups[group])
 
     def of_interface(self, command: int, index: int) -> list[Attributes]:
