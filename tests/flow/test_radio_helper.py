@@ -185,8 +185,6 @@ def test_probe_fails_clearly_without_radio_with_and_without_helper(helper: Helpe
     measurement = asyncio.run(measure(plan, agent, window_s))
     assert (measurement.outcome, measurement.error) == ("failed", "no_interface")
     assert measurement.detail == "no wireless interface"
-    wanted = "no radio helper listens there" if error == "tool_missing" else "no wireless interface"
-    assert wanted in str(measurement.detail)
 
 
 def test_a_second_one_is_refused_and_a_killed_one_s_socket_is_taken_over(tmp_path: Path) -> None:
