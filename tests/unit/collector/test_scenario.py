@@ -10,7 +10,7 @@ import pytest
 
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.operator import cli
-from fibrewatch_collector.operator.scenario import script
+from fibrewatch_collector.operator.scenario import checks
 from fibrewatch_collector.report import model
 from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.support import scenario as holding
@@ -36,7 +36,7 @@ def played(name: str, folder: Path) -> Played:
     """By the command."""
     file = SCENARIOS / f"{name}.toml"
     assert cli.main(["simulate", "--scenario", str(file), "--output", str(folder)]) == 0
-    until = script.read(file)[0].heard_until
+    until = checks.read(file)[0].heard_until
     expected = json.loads((folder / "expected.json").read_text("utf-8"))
     store = SqliteStore(folder / "collector.db")
     return Played(store, load_inventory(folder / "sites.toml"), expected, datetime.fromtimestamp(until, UTC))

@@ -7,7 +7,7 @@ import pytest
 
 from fibrewatch.errors import ConfigError
 from fibrewatch_collector.operator import cli
-from fibrewatch_collector.operator.scenario import script
+from fibrewatch_collector.operator.scenario import checks
 
 ROOT = Path(__file__).parents[3]
 SITES = ROOT / "deploy" / "scenarios" / "sites.toml"
@@ -78,7 +78,7 @@ def test_bad_scenario_names_file_place_and_value(tmp_path: Path, change: tuple[s
     file = tmp_path / "bad.toml"
     file.write_text(GOOD.replace(*change, 1))
     with pytest.raises(ConfigError) as error:
-        script.read(file)
+        checks.read(file)
     assert message in str(error.value)
     assert str(error.value).startswith((str(file), "/nowhere"))
 
@@ -86,7 +86,7 @@ def test_bad_scenario_names_file_place_and_value(tmp_path: Path, change: tuple[s
 def test_good_scenario_is_read(tmp_path: Path) -> None:
     file = tmp_path / "good.toml"
     file.write_text(GOOD)
-    assert script.read(file)[0].name == "small"
+    assert checks.read(file)[0].name == "small"
 
 
 def test_scenario_needs_a_folder_and_an_empty_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,8 +102,11 @@ def test_scenario_needs_a_folder_and_an_empty_one(tmp_path: Path, capsys: pytest
 def test_truth_shares_no_code_with_what_judges() -> None:
     """It knows the script, the raw samples and plain tables: nothing of sla, report, store, sketches or statistics."""
     folder = ROOT / "collector" / "fibrewatch_collector" / "operator" / "scenario"
-    files = [*sorted(folder.glob("truth*.py")), folder / "sites.py", folder / "world.py"]
-    assert len(files) == 7
+    files = [
+        *sorted(folder.glob("truth*.py")),
+        *(folder / f"{name}.py" for name in ("sites", "samples", "ways", "world")),
+    ]
+    assert len(files) == 11
     allowed = "fibrewatch_collector.operator.scenario"
     for file in files:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):

@@ -10,7 +10,7 @@ import pytest
 
 from fibrewatch import sketch
 from fibrewatch_collector.inventory import load_inventory
-from fibrewatch_collector.operator.scenario import script, truth
+from fibrewatch_collector.operator.scenario import checks, truth
 from fibrewatch_collector.operator.scenario.play import Disorder, play
 from fibrewatch_collector.report import asked, model
 from fibrewatch_collector.store.sqlite import SqliteStore
@@ -69,7 +69,7 @@ def _moment(offset_s: int) -> str:
 
 def reports(folder: Path, file: Path, disorder: Disorder | None) -> dict[str, model.Report]:
     """By site."""
-    scenario, sites = script.read(file)
+    scenario, sites = checks.read(file)
     inventory, store = load_inventory(SITES), SqliteStore(folder / f"{disorder}.db")
     try:
         play(scenario, sites, inventory, store, disorder)
@@ -88,7 +88,7 @@ def hold(folder: Path, seed: int, disorders: list[Disorder | None]) -> None:
     """Plays one random scenario several ways."""
     file = folder / "random.toml"
     file.write_text(scenario_toml(seed))
-    (wanted,) = truth.expected(*script.read(file))["reports"]
+    (wanted,) = truth.expected(*checks.read(file))["reports"]
     for disorder in disorders:
         found = reports(folder, file, disorder)
         for site, report in found.items():

@@ -13,9 +13,10 @@ from fibrewatch import __version__, sketch, stats
 from fibrewatch.measurement import UNDATED, AnyMeasurement, Conditions, Measurement, Target
 from fibrewatch.results import dns, ping, throughput
 from fibrewatch.wire import AgentId, Batch, Interface, Inventory, ScheduledTest, agent_id, encode
+from fibrewatch_collector.operator.scenario.samples import TRANSFER_S, Delays, Record, Transfer, Window
 from fibrewatch_collector.operator.scenario.script import Fault, Scenario, ScriptBox, ScriptTarget
 from fibrewatch_collector.operator.scenario.sites import Sites
-from fibrewatch_collector.operator.scenario.world import TRANSFER_S, Delays, Record, Transfer, Way, Window
+from fibrewatch_collector.operator.scenario.ways import Way
 
 BATCH = 100
 _DEADLINE_S = 2.0

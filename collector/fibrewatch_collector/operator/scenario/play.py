@@ -11,9 +11,9 @@ from fibrewatch_collector.ledger import books, maintenance
 from fibrewatch_collector.ledger.revisions import Delivered
 from fibrewatch_collector.operator.scenario.boxes import Message, SpoolingBox
 from fibrewatch_collector.operator.scenario.collector import VirtualCollector
-from fibrewatch_collector.operator.scenario.script import Scenario, Work
+from fibrewatch_collector.operator.scenario.script import MINUTE_S, Scenario, Work
 from fibrewatch_collector.operator.scenario.sites import Sites
-from fibrewatch_collector.operator.scenario.world import MINUTE_S, World
+from fibrewatch_collector.operator.scenario.world import World
 from fibrewatch_collector.store import Store
 
 LATENCY_S = 6.0

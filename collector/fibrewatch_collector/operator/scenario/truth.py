@@ -3,23 +3,22 @@
 Nothing of what a collector judges by (`sla`, `report`, `store`, sketches, statistics) is used; a test holds that.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fibrewatch_collector.operator.scenario import sites as plain
 from fibrewatch_collector.operator.scenario import truth_outages
+from fibrewatch_collector.operator.scenario.samples import Record, Transfer
 from fibrewatch_collector.operator.scenario.script import Asked, Scenario
 from fibrewatch_collector.operator.scenario.sites import Sites
+from fibrewatch_collector.operator.scenario.truth_editions import Editions
+from fibrewatch_collector.operator.scenario.truth_figures import availability, day_counts, hour, series_shown
 from fibrewatch_collector.operator.scenario.truth_findings import Findings
 from fibrewatch_collector.operator.scenario.truth_minutes import Line, Minutes, Verdict
-from fibrewatch_collector.operator.scenario.truth_tests import Key, Pile, Series, Tests, percentiles, utc
-from fibrewatch_collector.operator.scenario.world import Record, Transfer, World
+from fibrewatch_collector.operator.scenario.truth_tests import Key, Series, Tests, utc
+from fibrewatch_collector.operator.scenario.world import World
 
-_DAY_S = 86400
-_COUNTED = ("valid", "censored", "invalid", "failed", "undated", "late", "sent", "lost", "invalid_by", "failed_by")
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Spans = list[tuple[float, float]]
 
@@ -99,21 +98,23 @@ class _Report:
         return int(self._span[0]) // 60, int(self._span[1]) // 60
 
     def all(self, tests: Tests, verdicts: Mapping[Line, Mapping[int, Verdict]]) -> dict[str, Any]:
-        final = self._made_final()
-        series, owed = tests.series(self._span, final), tests.owed(self._span)
+        editions = Editions(self._scenario, self._sites, self._site, self._period_begin, self._period_end)
+        series, owed = tests.series(self._span, editions.final()), tests.owed(self._span)
         lines = [(self._site, name) for name in self._sites.uplinks(self._site)]
         of_line = {line: verdicts.get(line, {}) for line in lines}
         uplinks = {line[1]: self._uplink(line, judged) for line, judged in of_line.items()}
         return {
             "begin": utc(self._span[0]),
             "end": utc(self._span[1]),
-            **self._revision(final),
+            **editions.revision(),
             "uplinks": uplinks,
             "outages": truth_outages.in_order(
                 [found for line in lines if verdicts.get(line) for found in self._outages(line, of_line[line])]
             ),
-            "series": [_shown(key, series.get(key), owed.get(key)) for key in sorted(series.keys() | owed.keys())],
-            "hours": [_hour(*key, pile) for key, pile in sorted(tests.hours(self._span).items())],
+            "series": [
+                series_shown(key, series.get(key), owed.get(key)) for key in sorted(series.keys() | owed.keys())
+            ],
+            "hours": [hour(*key, pile) for key, pile in sorted(tests.hours(self._span).items())],
             "transfers": tests.transfers(self._span),
             "findings": [found for line in lines for found in self._findings(line, tests, uplinks[line[1]]["net"])],
             "maintenance": self._maintenance(),
@@ -131,9 +132,9 @@ class _Report:
             days.setdefault(day, []).append(minute)
         floor = (self._sites.sla(*line) or {}).get("coverage_floor", 0.90)
         return {
-            "net": _availability(judged, [each for each in minutes if each not in out], len(out), floor),
-            "gross": _availability(judged, minutes, len(out), floor),
-            "days": {day: _day_counts(judged, found, out) for day, found in days.items()},
+            "net": availability(judged, [each for each in minutes if each not in out], len(out), floor),
+            "gross": availability(judged, minutes, len(out), floor),
+            "days": {day: day_counts(judged, found, out) for day, found in days.items()},
         }
 
     def _outages(self, line: Line, judged: Mapping[int, Verdict]) -> list[dict[str, Any]]:
@@ -181,7 +182,7 @@ class _Report:
                     found.append((minute * 60.0, minute * 60 + 60.0))
         return found
 
-    # ---- what was declared, and when all was known
+    # ---- what was declared
 
     def _maintenance(self) -> list[dict[str, Any]]:
         found = [
@@ -200,45 +201,6 @@ class _Report:
         ]
         return sorted(found, key=lambda each: str(each["begin"]))
 
-    def _made_final(self) -> float | None:
-        """When the collector, which looks at each UTC midnight, makes the month final; None: not in the scenario."""
-        local = [datetime.fromtimestamp(at, self._zone) for at in (self._period_begin, self._period_end)]
-        if not all(each.day == 1 for each in local) or (local[1] - local[0]).days > 31:
-            return None
-        at = -(-self._period_end // _DAY_S) * _DAY_S
-        while at <= self._scenario.heard_until:
-            if at >= self._period_end + self._grace() or not self._owing(at):
-                return at
-            at += _DAY_S
-        return None
-
-    def _revision(self, final: float | None) -> dict[str, Any]:
-        """Each later look finds what came or was said since the one before; what is newer is not final."""
-        if final is None:
-            return {"revision": 1, "final": False}
-        late = [each.delivered for each in self._scenario.faults if self._is_of(each.box or "", each.begin)]
-        said = [
-            at for each in self._scenario.works if each.site == self._site for at in (each.declared, each.cancelled)
-        ]
-        news = [each.timestamp() for each in (*late, *said) if each is not None and each.timestamp() > final]
-        looks = [final + _DAY_S * number for number in range(1 + int(self._scenario.heard_until - final) // _DAY_S)]
-        found = 1 + sum(any(before < at <= look for at in news) for before, look in pairwise(looks))
-        since = any(at > looks[-1] for at in news)
-        return {"revision": found + since, "final": not since}
-
-    def _is_of(self, box: str, begin: float) -> bool:
-        return box.rpartition("/")[0] == self._site and begin < self._period_end
-
-    def _grace(self) -> float:
-        found = [self._sites.sla(self._site, name) for name in self._sites.uplinks(self._site)]
-        return max((plain.seconds(each.get("grace", "7 d")) for each in found if each is not None), default=7 * _DAY_S)
-
-    def _owing(self, at: float) -> bool:
-        """Whether a box still has something of the period, or was not heard since its end."""
-        mine = [each.delivered for each in self._scenario.faults if self._is_of(each.box or "", each.begin)]
-        waits = any(each is not None and each.timestamp() > at for each in mine)
-        return waits or self._scenario.end.timestamp() <= self._period_end
-
 
 def _once(made: Callable[[bool], dict[Key, Series]]) -> Callable[[bool], Mapping[Key, Series]]:
     kept: dict[bool, dict[Key, Series]] = {}
@@ -249,59 +211,3 @@ def _once(made: Callable[[bool], dict[Key, Series]]) -> Callable[[bool], Mapping
         return kept[only_busy]
 
     return found
-
-
-def _availability(
-    judged: Mapping[int, Verdict], minutes: Iterable[int], maintenance: int, floor: float
-) -> dict[str, Any]:
-    available, by = 0, dict[str, dict[str, int]](U={}, N={})
-    for minute in minutes:
-        state, cause = judged.get(minute, Verdict("N", "silent"))
-        if state == "A":
-            available += 1
-        else:
-            state = "U" if state == "U" and cause in ("access", "operator") else "N"
-            by[state][cause] = by[state].get(cause, 0) + 1
-    unavailable, unknown = sum(by["U"].values()), sum(by["N"].values())
-    total = available + unavailable + unknown
-    coverage = (available + unavailable) / total if total else 0.0
-    enough = available + unavailable > 0 and coverage >= floor
-    return {
-        "available": available,
-        "unavailable": unavailable,
-        "not_measured": unknown,
-        "maintenance": maintenance,
-        "total": total,
-        "ratio": available / (available + unavailable) if enough else None,
-        "coverage": coverage,
-        "low": available / total if total else 0.0,
-        "high": (available + unknown) / total if total else 1.0,
-        "unavailable_by": by["U"],
-        "not_measured_by": by["N"],
-    }
-
-
-def _day_counts(judged: Mapping[int, Verdict], minutes: Sequence[int], out: set[int]) -> dict[str, int]:
-    left = [each for each in minutes if each not in out]
-    found = _availability(judged, left, len(minutes) - len(left), 0.0)
-    return {name: found[name] for name in ("available", "unavailable", "not_measured", "maintenance")}
-
-
-def _shown(key: Key, series: Series | None, owed: int | None) -> dict[str, Any]:
-    uplink, probe, test, target = key
-    found = series or Series("")
-    figures = {name: getattr(found, name) for name in _COUNTED}
-    missing = None if owed is None else max(0, owed - found.n)
-    return {
-        "uplink": uplink,
-        "probe": probe,
-        "test": test,
-        "target": target,
-        **figures,
-        "missing": missing,
-        "fields": {name: percentiles(pile) for name, pile in sorted(found.fields.items())},
-    }
-
-
-def _hour(uplink: str, role: str, hour: int, pile: Pile) -> dict[str, Any]:
-    return {"uplink": uplink, "role": role, "hour": hour, **percentiles(pile)}

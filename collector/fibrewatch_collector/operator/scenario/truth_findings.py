@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fibrewatch_collector.operator.scenario import sites as plain
+from fibrewatch_collector.operator.scenario.samples import Transfer
 from fibrewatch_collector.operator.scenario.sites import Sites, Table
 from fibrewatch_collector.operator.scenario.truth_minutes import Line
 from fibrewatch_collector.operator.scenario.truth_tests import Key, Pile, Series, quantile
-from fibrewatch_collector.operator.scenario.world import Transfer
 
 SKETCH_ERROR = 0.0202
 """A limit so near to a quantile may be told as undecided: a bucket's two edges are 2.02 % apart."""

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from fibrewatch_collector.operator.scenario.samples import Record, Window
 from fibrewatch_collector.operator.scenario.script import Fault, Scenario
 from fibrewatch_collector.operator.scenario.sites import Sites
-from fibrewatch_collector.operator.scenario.world import Record, Way, Window
+from fibrewatch_collector.operator.scenario.ways import Way
 
 REFUSED_AHEAD_S = 3600.0
 """What a box dates further ahead than this is not taken."""

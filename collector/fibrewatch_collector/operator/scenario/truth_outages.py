@@ -6,7 +6,7 @@ from typing import Any
 from fibrewatch_collector.operator.scenario.script import Scenario, Work
 from fibrewatch_collector.operator.scenario.sites import Sites
 from fibrewatch_collector.operator.scenario.truth_minutes import Line, Verdict, touches
-from fibrewatch_collector.operator.scenario.world import Way
+from fibrewatch_collector.operator.scenario.ways import Way
 
 KIND_OF: Mapping[tuple[str, str], str] = {
     ("U", "access"): "line",

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fibrewatch_collector.operator.scenario.samples import Delays, Lookup, Record, Transfer, Window
 from fibrewatch_collector.operator.scenario.script import Scenario, ScriptBox
 from fibrewatch_collector.operator.scenario.sites import Sites
 from fibrewatch_collector.operator.scenario.truth_minutes import counts
-from fibrewatch_collector.operator.scenario.world import Delays, Lookup, Record, Transfer, Window
 
 QUANTILES = {"p5": 0.05, "p50": 0.50, "p95": 0.95, "p99": 0.99}
 _HOUR_S = 3600

@@ -5,156 +5,23 @@ The same seed gives the same samples. A good minute's are one of a few tuples ma
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
-from fibrewatch_collector.operator.scenario.script import Fault, Scenario, ScriptBox, ScriptTarget
+from fibrewatch_collector.operator.scenario.samples import TRANSFER_S, Delays, Lookup, Record, Transfer, Window
+from fibrewatch_collector.operator.scenario.script import MINUTE_S, Fault, Scenario, ScriptBox
 from fibrewatch_collector.operator.scenario.sites import Sites
+from fibrewatch_collector.operator.scenario.ways import CUTS, Way
 
-MINUTE_S = 60
-TRANSFER_S = 10.0
 TRANSFER_AT_S: Mapping[str, float] = {"down": 450.0, "up": 480.0}
 """After each multiple of the period."""
 LOOKUP_AT_S = 20.0
 VARIANTS = 12
 CONTRACT = 12.5e6
 """What a line without a contracted rate carries, bytes per second."""
-_CUTS = ("line_cut", "operator_down", "lan_cut", "target_down", "power_cut")
 _FATES = ("clock_jump", "undated", "results_lost")
 _RUSH = range(7, 17)
 """Hours, UTC, in which queues are longer."""
-Verdict = Literal["valid", "censored", "invalid"]
-Delays = tuple[float | None, ...]
-"""Round trips in the order of sending; None: lost."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raw:
-    """What all records have in common.
-
-    Attributes:
-        at: When it began, truly; UTC seconds.
-        clock_off_s: The box dates it so much later.
-        undated: The box can't say when it was.
-        lost: It never reaches the collector.
-    """
-
-    box: ScriptBox
-    interface: str
-    uplink: str
-    target: ScriptTarget
-    at: float
-    clock_off_s: float = 0.0
-    undated: bool = False
-    lost: bool = False
-
-    @property
-    def dated(self) -> float:
-        """When it began by the box's clock."""
-        return self.at + self.clock_off_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window(Raw):
-    """A minute's samples, or those since the box started."""
-
-    length_s: float
-    delays: Delays
-
-    @property
-    def ended(self) -> float:
-        """UTC seconds."""
-        return self.at + self.length_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer(Raw):
-    """A test of throughput; `goodput` None: it failed."""
-
-    direction: str
-    goodput: float | None
-    verdict: Verdict = "valid"
-    reason: str | None = None
-    bound: float | None = None
-
-    @property
-    def ended(self) -> float:
-        """UTC seconds."""
-        return self.at + TRANSFER_S
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup(Raw):
-    """A question to the resolver; None: no answer."""
-
-    delay: float | None
-
-    @property
-    def ended(self) -> float:
-        """UTC seconds."""
-        return self.at + 1.0
-
-
-Record = Window | Transfer | Lookup
-
-
-class Way:
-    """From a box over an interface to a target, and the faults that can hit it."""
-
-    def __init__(self, scenario: Scenario, sites: Sites, box: ScriptBox, interface: str, target: ScriptTarget) -> None:
-        self.box, self.interface, self.target = box, interface, target
-        self.site = box.agent.rpartition("/")[0]
-        self.uplink = sites.uplink_of(box.agent, interface)
-        self._sites = sites
-        self.faults = [each for each in scenario.faults if self._hit_by(each)]
-        self._by_minute: dict[int, list[Fault]] = {}
-        for fault in self.faults:
-            for minute in range(int(fault.begin // MINUTE_S), math.ceil(fault.end / MINUTE_S)):
-                self._by_minute.setdefault(minute, []).append(fault)
-
-    def touched(self, minute: int) -> Sequence[Fault]:
-        """The faults of a minute, counted since 1970."""
-        return self._by_minute.get(minute, ())
-
-    def cut(self, at: float, length_s: float = 0.0) -> bool:
-        """Whether nothing comes through at some moment of a stretch."""
-        return any(each.kind in _CUTS and each.begin <= at + length_s and at < each.end for each in self.faults)
-
-    def _hit_by(self, fault: Fault) -> bool:
-        if fault.kind == "target_down":
-            return fault.target == self.target.name
-        if fault.kind in ("lan_cut", "wifi_storm"):
-            return self._in_lan(fault, self.box.agent, self.uplink) or self._peers(fault)
-        if fault.kind == "power_cut":
-            return self._peers(fault)
-        if self.target.role == "gateway":
-            return False
-        if fault.kind == "operator_down" and self.target.role == "access" and not fault.access:
-            return False
-        return self._on_line(fault, self.site, self.uplink) or self._peers(fault)
-
-    def _in_lan(self, fault: Fault, agent: str, uplink: str) -> bool:
-        """A modem of the box's own is not in the site's network."""
-        site = agent.rpartition("/")[0]
-        return (fault.site, uplink) == (site, self._sites.main_uplink(site)) and fault.box in (None, agent)
-
-    def _on_line(self, fault: Fault, site: str, uplink: str) -> bool:
-        if fault.kind == "operator_down":
-            return self._sites.uplink(site, uplink).get("operator") == fault.operator
-        return fault.kind in ("line_cut", "brown_out") and (fault.site, fault.uplink) == (site, uplink)
-
-    def _peers(self, fault: Fault) -> bool:
-        """At the far end, where a box of ours stands."""
-        peer = self.target.peer
-        if peer is None:
-            return False
-        site, uplink = peer.rpartition("/")[0], self._sites.reached_over(peer)
-        if fault.kind == "power_cut":
-            return fault.site == site
-        if fault.kind in ("lan_cut", "wifi_storm"):
-            return self._in_lan(fault, peer, uplink)
-        return self._on_line(fault, site, uplink)
 
 
 class World:
@@ -271,7 +138,7 @@ class _Box:
             at, passed, extra = start + number * self.box.interval_s, 1.0, 0.0
             for each in faults:
                 if each.begin <= at < each.end:
-                    passed *= 0.0 if each.kind in _CUTS else 1.0 - (each.loss or 0.0)
+                    passed *= 0.0 if each.kind in CUTS else 1.0 - (each.loss or 0.0)
                     extra += draw.expovariate(1.0) * (each.delay_s or 0.0)
             gone = delay is None or draw.random() >= passed
             found.append(None if gone or delay is None else round(delay + extra, 9))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fibrewatch.errors import ConfigError
 from fibrewatch_collector.inventory import load_inventory
-from fibrewatch_collector.operator.scenario import script, truth
+from fibrewatch_collector.operator.scenario import checks, truth
 from fibrewatch_collector.operator.scenario.play import play
 from fibrewatch_collector.store.sqlite import SqliteStore
 
@@ -21,7 +21,7 @@ def write(file: Path, folder: Path) -> str:
         StoreError: The store can't be written.
         LedgerError: Work that can't be declared.
     """
-    scenario, sites = script.read(file)
+    scenario, sites = checks.read(file)
     inventory = load_inventory(file.parent / scenario.sites)
     if (folder / STORE).exists():
         raise ConfigError(str(folder / STORE), "", "it is there already: a scenario begins with an empty store")
