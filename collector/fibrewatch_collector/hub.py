@@ -175,7 +175,7 @@ class Hub:
         """Lets time pass: once a second, and after every change that must be seen at once."""
         now, listening = self.now(), self.listening_since
         self.exposition.expire(now)
-        self.states = self.tracker.evaluate(now, listening)
+        self.states = self.tracker.evaluate(now, listening, self.backlog.begun)
         self._worked_on = {
             key: alarms.under_work(self.declarations, site, now) for key, site in self.inventory.sites.items()
         }

@@ -43,6 +43,7 @@ PURE = {
     "fibrewatch_collector.remote_write.samples",
     "fibrewatch_collector.sla.bins",
     "fibrewatch_collector.sla.live",
+    "fibrewatch_collector.sla.verdicts",
 }
 INPUT_OUTPUT = {"aiohttp", "aiomqtt", "asyncio", "gmqtt", "os", "pathlib", "psutil", "socket", "sqlite3", "subprocess"}
 

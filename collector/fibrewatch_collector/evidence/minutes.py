@@ -4,17 +4,17 @@ Where all of a line's targets answer, nobody else is asked: it was available. So
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
 from fibrewatch.wire import AgentId
-from fibrewatch_collector.evidence.contents import Context, Sighting, Span, View
+from fibrewatch_collector.evidence.contents import Context, Sighting, Span, States, View
 from fibrewatch_collector.inventory import Inventory, Site
 from fibrewatch_collector.report import expected
 from fibrewatch_collector.sla import bins
-from fibrewatch_collector.sla.binner import INTERVAL_S
 from fibrewatch_collector.sla.bins import MINUTE_S, Flow, Vantage, Verdict
+from fibrewatch_collector.sla.verdicts import Judge
 from fibrewatch_collector.store import Bin, Filter, Scheduled, Store, WindowCount
 from fibrewatch_collector.store.timeline import Timeline
 
@@ -40,8 +40,8 @@ class Intervals:
         """Seconds between samples; one, where no schedule says another."""
         place = bisect_right(self._since.get(count.agent, []), minute + MINUTE_S) - 1
         if place < 0:
-            return INTERVAL_S
-        return self._tests[count.agent][place].get((count.test, count.target), INTERVAL_S)
+            return bins.INTERVAL_S
+        return self._tests[count.agent][place].get((count.test, count.target), bins.INTERVAL_S)
 
 
 class Bench(NamedTuple):
@@ -111,8 +111,17 @@ def around(bench: Bench, mine: Store, everyone: Store) -> Iterator[View]:
         runs: list[View] = []
         for first, last in _joined(unclear):
             others = bench.seen(everyone.minute_counts(Filter(begin=first, end=last)))
+            _add_silent(others, everyone.timelines(Filter(begin=first, end=last)))
             runs += _runs(bench.site, others)
         yield from sorted(runs, key=lambda each: (each.begin, each.territory, each.site, each.uplink))
+
+
+def _add_silent(others: ByMinute, timelines: Mapping[Vantage, Timeline]) -> None:
+    """Lines that are judged though their boxes say nothing: they may be cut."""
+    for vantage, line in timelines.items():
+        for place, code in enumerate(line.codes):
+            if code:
+                others.setdefault((line.begin + place) * MINUTE_S, {}).setdefault(vantage, [])
 
 
 def _joined(minutes: Iterable[int]) -> Iterator[Edges]:
@@ -143,30 +152,87 @@ def _runs(site: Site, others: ByMinute) -> Iterator[View]:
 
 def judge(bench: Bench, mine: Store, views: Iterable[View]) -> Iterator[list[Bin]]:
     """The verdicts, a day at a time; `views` as `around` has them."""
-    by_day = groupby(views, lambda each: each.begin // DAY_S)
-    waiting = next(by_day, None)
+    referee, by_day = Judge(bench.inventory), _ByDay(views)
     for begin, end in bench.days():
-        own = bench.seen(mine.minute_counts(Filter(*bench.site.key, begin=begin, end=end)))
-        while waiting is not None and waiting[0] == begin // DAY_S:
-            for view in waiting[1]:
-                for minute in range(max(begin, view.begin), min(end, view.end), MINUTE_S):
-                    own.setdefault(minute, {})[view.territory, view.site, view.uplink] = view.flows()
-            waiting = next(by_day, None)
+        seen = _day(bench, mine, by_day, (begin, end))
         yield [
             Bin(*vantage, minute, *verdict, bins.VERSION)
             for minute in range(begin, end, MINUTE_S)
-            for vantage, verdict in _verdicts(bench, minute, own.get(minute, {})).items()
+            for vantage, verdict in _mine(bench, referee, minute, seen.get(minute, {}))
         ]
 
 
-def _verdicts(bench: Bench, minute: int, views: Views) -> dict[Vantage, Verdict]:
-    mine = bench.vantages(minute)
-    dead, outside = bins.dead_targets(views), bins.outside_views(views, bench.inventory.reached_over)
-    unseen = {*mine, *outside} - views.keys()
-    verdicts = {vantage: bins.unseen(outside.get(vantage, bins.ALONE)) for vantage in unseen}
-    verdicts |= {vantage: bins.judge(flows, dead, outside.get(vantage, bins.ALONE)) for vantage, flows in views.items()}
-    shared = bins.shared_faults(verdicts, bench.inventory.operators())
-    return {vantage: shared[vantage] for vantage in mine}
+def states(bench: Bench, mine: Store, views: Iterable[View], wanted: Collection[int]) -> Iterator[States]:
+    """What other sites' lines were in some minutes, by what their boxes saw."""
+    referee, by_day = Judge(bench.inventory), _ByDay(views)
+    for begin, end in bench.days():
+        asked = sorted(minute for minute in wanted if begin <= minute < end)
+        seen = _day(bench, mine, by_day, (begin, end)) if asked else {}
+        for minute in asked:
+            judged = referee.together(seen.get(minute, {}), bench.vantages(minute))
+            for vantage, verdict in sorted(judged.verdicts.items()):
+                if vantage[:2] != bench.site.key:
+                    yield States(
+                        begin=minute,
+                        end=minute + MINUTE_S,
+                        territory=vantage[0],
+                        site=vantage[1],
+                        uplink=vantage[2],
+                        states={verdict.state: 1},
+                    )
+
+
+def contradictions(bench: Bench, mine: Store, views: Iterable[View]) -> Iterator[tuple[View, Flow]]:
+    """Views that say otherwise than other sites' measurements of the same minute, where a store has any of those."""
+    known: ByMinute = {}
+    for key in bench.inventory.sites.keys() - {bench.site.key}:
+        for minute, found in bench.seen(mine.minute_counts(Filter(*key))).items():
+            known.setdefault(minute, {}).update(found)
+    for view in views if known else ():
+        for minute in range(view.begin, view.end, MINUTE_S):
+            measured = known.get(minute, {}).get((view.territory, view.site, view.uplink), ())
+            yield from ((view, flow) for flow in view.flows() if _denied(flow, measured))
+
+
+def _denied(said: Flow, measured: Iterable[Flow]) -> bool:
+    """Whether a box's windows to that target all say the opposite."""
+    there = [each for each in measured if (each.agent, each.target) == (said.agent, said.target)]
+    return bool(there) and said not in there
+
+
+class _ByDay:
+    """Views, taken in their order, day after day."""
+
+    def __init__(self, views: Iterable[View]) -> None:
+        self._groups = groupby(views, lambda each: each.begin // DAY_S)
+        self._waiting = next(self._groups, None)
+
+    def of(self, day: int) -> list[View]:
+        """Those that begin on a day; days must be asked for in order."""
+        while self._waiting is not None and self._waiting[0] < day:
+            self._waiting = next(self._groups, None)
+        if self._waiting is None or self._waiting[0] != day:
+            return []
+        found = list(self._waiting[1])
+        self._waiting = next(self._groups, None)
+        return found
+
+
+def _day(bench: Bench, mine: Store, views: _ByDay, edges: Edges) -> ByMinute:
+    """What all saw in a day's minutes: the site's boxes by their measurements, others by the views."""
+    begin, end = edges
+    seen = bench.seen(mine.minute_counts(Filter(*bench.site.key, begin=begin, end=end)))
+    for view in views.of(begin // DAY_S):
+        for minute in range(max(begin, view.begin), min(end, view.end), MINUTE_S):
+            seen.setdefault(minute, {})[view.territory, view.site, view.uplink] = view.flows()
+    return seen
+
+
+def _mine(bench: Bench, referee: Judge, minute: int, views: Views) -> Iterator[tuple[Vantage, Verdict]]:
+    """On the site's lines that are judged in a minute."""
+    vantages = bench.vantages(minute)
+    verdicts = referee.together(views, vantages).verdicts
+    return ((vantage, verdicts[vantage]) for vantage in vantages)
 
 
 def spans(days: Iterable[list[Bin]]) -> Iterator[Span]:

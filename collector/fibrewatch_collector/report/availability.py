@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from fibrewatch_collector.report.model import Availability, Bounds, Day, Maintenance
+from fibrewatch_collector.sla.bins import OF_OPERATOR
 from fibrewatch_collector.sla.periods import Day as LocalDay
 from fibrewatch_collector.store.timeline import Timeline
 
 VERSION = 1
-COUNTED = frozenset({"access", "operator"})
 SILENT = "silent"
 MINUTE_S = 60
 Minutes = tuple[int, int]
@@ -84,7 +84,7 @@ def _tally(timeline: Timeline) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for judged, count in timeline.counts().items():
         state, cause = judged or ("N", SILENT)
-        if state == "U" and cause not in COUNTED:
+        if state == "U" and cause not in OF_OPERATOR:
             state = "N"
         found[state, cause or ""] += count
     return found

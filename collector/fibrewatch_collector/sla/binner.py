@@ -4,7 +4,7 @@ Every minute since an uplink was first measured has a bin, so that A + U + N is 
 kept in memory; after a restart it follows from the rows that came in since the newest bin was saved.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fibrewatch.measurement import AnyMeasurement
@@ -13,11 +13,11 @@ from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Inventory, SiteKey
 from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.bins import MINUTE_S, Flow, Vantage, Verdict
+from fibrewatch_collector.sla.verdicts import Judge
 from fibrewatch_collector.store import Bin, BinState, Store, WindowCount
 
 GRACE_S = 5.0
 """A minute's last window is sent when its last reply is overdue, a few seconds after the minute's end."""
-INTERVAL_S = 1.0
 MAX_FILL_S = 32 * 86400
 """So far back the time between an uplink's first windows is filled: a box keeps nothing older than its spool's age."""
 Intervals = Mapping[AgentId, Mapping[tuple[str, str], float]]
@@ -53,6 +53,11 @@ class Backlog:
         self._work = Work()
         self._intervals: dict[AgentId, dict[tuple[str, str], float]] = {}
         self._marked: object = None
+
+    @property
+    def begun(self) -> Collection[Vantage]:
+        """The lines that were ever measured."""
+        return self._begun.keys()
 
     def resume(self, begun: Iterable[Vantage], newest: int) -> None:
         """After a restart: these uplinks have bins up to and with the minute `newest`."""
@@ -154,7 +159,7 @@ class _Judge:
 
     def __init__(self, store: Store, inventory: Inventory, intervals: Intervals) -> None:
         self._store, self._inventory, self._intervals = store, inventory, intervals
-        self._observers, self._operators = store.observers(), inventory.operators()
+        self._observers, self._judge = store.observers(), Judge(inventory)
 
     def minute(self, minute: int, sites: set[SiteKey], silent: set[Vantage]) -> dict[Vantage, Verdict]:
         """The verdicts on all that is touched.
@@ -171,17 +176,11 @@ class _Judge:
         views |= self._views(minute, seen - wanted)
         wanted |= seen
         others = self._store.bin_totals(minute, minute + MINUTE_S) if views else {}
-        dead: frozenset[str] = frozenset()
         if _all_sites_matter(views, others):
             views |= self._views(minute, self._inventory.sites.keys() - wanted)
-            dead = bins.dead_targets(views)
-        outside = bins.outside_views(views, self._inventory.reached_over)
-        unseen = (silent | (others.keys() & outside.keys())) - views.keys()
-        verdicts = {vantage: bins.unseen(outside.get(vantage, bins.ALONE)) for vantage in unseen}
-        verdicts |= {
-            vantage: bins.judge(flows, dead, outside.get(vantage, bins.ALONE)) for vantage, flows in views.items()
-        }
-        return bins.shared_faults(verdicts, self._operators)
+        judged = self._judge.together(views, silent | others.keys())
+        touched = views.keys() | silent | judged.outside.keys()
+        return {vantage: verdict for vantage, verdict in judged.verdicts.items() if vantage in touched}
 
     def _views(self, minute: int, sites: Iterable[SiteKey]) -> dict[Vantage, list[Flow]]:
         """Uplinks with any samples; those without enough of them have no flows."""
@@ -194,7 +193,7 @@ class _Judge:
         return views
 
     def _flow(self, count: WindowCount) -> Iterator[Flow]:
-        interval = self._intervals.get(count.agent, {}).get((count.test, count.target), INTERVAL_S)
+        interval = self._intervals.get(count.agent, {}).get((count.test, count.target), bins.INTERVAL_S)
         if bins.enough(count.sent, interval):
             yield Flow(count.agent, count.target, count.role, bins.answers(count.sent, count.lost), count.peer)
 

@@ -18,6 +18,8 @@ C1 = 0.20
 """Loss ratio above which a target counts as lost."""
 ENOUGH = 0.75
 """Share of a minute's samples that must have been sent: 45 of 60."""
+INTERVAL_S = 1.0
+"""Between samples, where no schedule says another."""
 TARGETS = 2
 """So many targets must be lost before the line is."""
 ACCUSERS = 3
@@ -31,6 +33,10 @@ Cause = Literal["access", "operator", "lan", "target", "unknown", "silent", "sam
 lan: not even the gateway answered. target: it, not the line; with A, one of several did not answer.
 unknown: lost, and no gateway was measured. silent: no samples at all. samples: too few of them.
 targets: too few of them to judge by. probe: no samples, yet others reach the box: its line carries packets."""
+
+
+OF_OPERATOR: frozenset[str] = frozenset({"access", "operator"})
+"""Causes of U for which the operator answers: every other U is an N in figures."""
 
 
 class Flow(NamedTuple):
@@ -96,9 +102,9 @@ def minute_of(at: float) -> int:
     return int(at // MINUTE_S) * MINUTE_S
 
 
-def enough(sent: int, interval_s: float) -> bool:
-    """Whether a minute's samples, one each `interval_s`, were sent well enough to judge it."""
-    return sent > 0 and sent >= ENOUGH * MINUTE_S / interval_s
+def enough(sent: int, interval_s: float, length_s: float = MINUTE_S) -> bool:
+    """Whether a minute's samples, one each `interval_s`, were sent well enough to judge it; or those of a window."""
+    return sent > 0 and sent >= ENOUGH * length_s / interval_s
 
 
 def answers(sent: int, lost: int) -> bool:
@@ -222,7 +228,7 @@ def shared_faults(verdicts: Mapping[Vantage, Verdict], operator_of: Mapping[Vant
     fine: Counter[str] = Counter()
     for vantage, verdict in verdicts.items():
         operator = operator_of.get(vantage)
-        if operator is not None and verdict.state == "U" and verdict.cause in ("access", "operator"):
+        if operator is not None and verdict.state == "U" and verdict.cause in OF_OPERATOR:
             cut.setdefault(operator, []).append(vantage)
         elif operator is not None and verdict.state == "A":
             fine[operator] += 1

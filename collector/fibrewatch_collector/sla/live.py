@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from fibrewatch_collector.sla import bins
-from fibrewatch_collector.sla.bins import Flow, Outside, Vantage, Verdict
+from fibrewatch_collector.sla.bins import Flow, Verdict
 
 State = Literal["up", "degraded", "down", "unreachable", "unknown"]
 STATES: tuple[State, ...] = get_args(State)
@@ -84,14 +83,6 @@ class SiteState(NamedTuple):
     uplinks: Mapping[str, Verdict] = {}
     lost: tuple[str, ...] = ()
     doubtful: bool = False
-
-
-def verdicts(
-    flows: Mapping[Vantage, Sequence[Flow]], dead: frozenset[str], outside: Mapping[Vantage, Outside]
-) -> dict[Vantage, Verdict]:
-    """On each uplink that is measured, and on those of which others prove that they are cut."""
-    seen = {at: bins.judge(found, dead, outside.get(at, bins.ALONE)) for at, found in flows.items()}
-    return {at: bins.unseen(each) for at, each in outside.items() if each.cut} | seen
 
 
 def judge(view: SiteView, verdicts: Mapping[str, Verdict], dead: frozenset[str], *, reached: bool = False) -> SiteState:

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from fibrewatch_collector.sla.bins import MINUTE_S, Vantage
+from fibrewatch_collector.sla.bins import MINUTE_S, OF_OPERATOR, Vantage
 from fibrewatch_collector.store import Bin
 
 _OTHER, _CUT, _WORK = 0, 1, 2
-OF_OPERATOR = ("access", "operator")
-"""Only these count against a promise."""
 
 
 class Minutes:

@@ -22,7 +22,6 @@ Kind = Literal["line", "unknown", "lan", "target", "dark"]
 DARK_MINUTES = 5
 """A box that restarts is silent for a minute or two: shorter darkness is no outage."""
 LATE_S = 300.0
-OF_OPERATOR = ("access", "operator")
 _PROBES_FAULT = ("probe", "samples")
 _KINDS: Mapping[tuple[str, str | None], Kind] = {
     ("U", "access"): "line",

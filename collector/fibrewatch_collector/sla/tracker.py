@@ -4,7 +4,7 @@ A box tells at once when a target is lost or back (`Status.lost_targets`); windo
 see accuses nobody: while its broker or its store is away, every site is unknown.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fibrewatch.measurement import AnyMeasurement, Role
@@ -15,6 +15,7 @@ from fibrewatch_collector.inventory import Inventory, Site, SiteKey
 from fibrewatch_collector.sla import bins, live
 from fibrewatch_collector.sla.bins import Flow, Vantage, Verdict
 from fibrewatch_collector.sla.live import LOSSY, LOSSY_PACKETS, Seen, SiteState, SiteView, TargetState
+from fibrewatch_collector.sla.verdicts import Judge
 
 SILENT_WINDOWS = 2.5
 STALE_WINDOWS = 3.0
@@ -43,6 +44,7 @@ class _Window:
     lost: int
     lost_since: float | None = None
     peer: str | None = None
+    enough: bool = True
 
     @property
     def end(self) -> float:
@@ -60,6 +62,7 @@ class _Box:
     told_lost: Mapping[Told, float] = field(default_factory=dict)
     told_back: dict[Told, float] = field(default_factory=dict)
     windows: dict[ViewKey, _Window] = field(default_factory=dict)
+    intervals: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def hear(self, at: float) -> None:
         """It sent something."""
@@ -84,13 +87,13 @@ class _Box:
         return not self.online and not heard_since and now - since <= RECONNECT_S
 
     def seen(self, key: ViewKey, agent: AgentId, now: float) -> Seen | None:
-        """What a window says at present; None when it is too old."""
+        """What a window says at present; None when it is too old, or has too few samples."""
         window, (target, test, _, _) = self.windows[key], key
         lost_at = self.told_lost.get((test, target), self.told_lost.get(("", target)))
         if lost_at is not None and window.start < self.told_at:
             flow = Flow(agent, target, window.role, answers=False, peer=window.peer)
             return Seen(flow, lost_since=window.lost_since or lost_at)
-        if now - window.end > STALE_WINDOWS * max(self.period_s(), window.length_s):
+        if not window.enough or now - window.end > STALE_WINDOWS * max(self.period_s(), window.length_s):
             return None
         answers = bins.answers(window.sent, window.lost)
         if window.sent == window.lost and self._back(test, target) >= window.end:
@@ -121,7 +124,7 @@ class Tracker:
 
     def set_inventory(self, inventory: Inventory) -> None:
         """Forgets what is no longer in it."""
-        self._inventory = inventory
+        self._inventory, self._judge = inventory, Judge(inventory)
         self._boxes = {agent: self._boxes.get(agent) or _Box() for agent in inventory.agents}
         self._known = {key: state for key, state in self._known.items() if key in inventory.sites}
 
@@ -134,6 +137,7 @@ class Tracker:
             return
         tests = [test for test in schedule.schedule if test.mode == "window"]
         box.scheduled_s = max((test.every_s for test in tests), default=None)
+        box.intervals = {(test.test, test.target or ""): test.interval_s for test in tests if test.interval_s}
         current = {(test.target or "", test.test) for test in tests}
         box.windows = {key: window for key, window in box.windows.items() if not tests or key[:2] in current}
 
@@ -171,7 +175,10 @@ class Tracker:
                 since = old.lost_since if old and old.lost_since is not None else first
             if len(box.windows) >= MAX_WINDOWS and old is None:
                 del box.windows[min(box.windows, key=lambda each: box.windows[each].start)]
-            box.windows[key] = _Window(run.target.role, start, run.duration_s, *samples, since, run.target.peer)
+            interval_s = box.intervals.get((run.test, run.target.name), bins.INTERVAL_S)
+            enough = bins.enough(samples[0], interval_s, run.duration_s)
+            peer = run.target.peer
+            box.windows[key] = _Window(run.target.role, start, run.duration_s, *samples, since, peer, enough)
 
     # ---- what follows
 
@@ -185,20 +192,28 @@ class Tracker:
         box = self._boxes.get(agent)
         return box.heard_at if box is not None else None
 
-    def evaluate(self, now: float, listening_since: float | None) -> dict[SiteKey, SiteState]:
-        """All sites' states; `listening_since`: since when broker and store are there, None while one is not."""
+    def evaluate(
+        self, now: float, listening_since: float | None, begun: Collection[Vantage] = ()
+    ) -> dict[SiteKey, SiteState]:
+        """All sites' states.
+
+        Args:
+            now: UTC seconds.
+            listening_since: Since when broker and store are there, None while one is not.
+            begun: Lines that were measured at some time: the others can't be cut.
+        """
         if listening_since is None:
             return {key: SiteState("unknown", "collector", None) for key in self._inventory.sites}
         views = {key: self._view(site, now, listening_since) for key, site in self._inventory.sites.items()}
         flows = dict(_flows(views))
-        dead = bins.dead_targets(flows)
-        outside = bins.outside_views(self._fresh(flows, now, listening_since), self._inventory.reached_over)
-        verdicts = bins.shared_faults(live.verdicts(flows, dead, outside), self._inventory.operators())
+        judged = self._judge.together(flows, begun, fresh=self._fresh(flows, now, listening_since))
+        verdicts = {at: each for at, each in judged.verdicts.items() if at in flows or each.state == "U"}
+        dead = judged.dead
         self.targets = _targets(flows, dead, self.targets, now)
         self.cut_since = _cut_since(views, verdicts, self.cut_since, now)
         for key, view in views.items():
             mine = {uplink: verdicts[*key, uplink] for uplink in _uplinks(self._inventory, key, verdicts)}
-            reached = any(outside[at].heard for at in outside if at[:2] == key)
+            reached = any(each.heard for at, each in judged.outside.items() if at[:2] == key)
             self._known[key] = _since(self._known.get(key), live.judge(view, mine, dead, reached=reached), now)
         return dict(self._known)
 
