@@ -6,8 +6,9 @@ import ipaddress
 import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from msgspec import Meta, Struct, field
 
@@ -176,8 +177,19 @@ Vantage = tuple[str, str, str]
 """Territory, site, uplink."""
 
 
+class Former(NamedTuple):
+    """A box that was in the inventory, until a moment (UTC seconds): what it measured still counts."""
+
+    interfaces: Mapping[str, str]
+    until: float
+
+
 class Inventory:
-    """What is known of the fleet; never changed, only replaced."""
+    """What is known of the fleet; never changed, only replaced.
+
+    Attributes:
+        former: Boxes of its sites that are no longer in it, where somebody asked for a time in which they were.
+    """
 
     def __init__(
         self,
@@ -201,6 +213,13 @@ class Inventory:
         self.agents: Mapping[AgentId, Agent] = {
             AgentId(*site.key, agent.id): agent for site in self.sites.values() for agent in site.agents
         }
+        self.former: Mapping[AgentId, Former] = {}
+
+    def remembering(self, former: Mapping[AgentId, Former]) -> "Inventory":
+        """The same, with boxes that were in it."""
+        made = copy(self)
+        made.former = former
+        return made
 
     def knows(self, agent: AgentId) -> bool:
         """Whether the box may deliver."""
@@ -212,14 +231,14 @@ class Inventory:
 
     def uplink_of(self, agent: AgentId, interface: str | None) -> str | None:
         """The uplink that a box's interface rides on; None if the box is not known."""
-        box, site = self.agents.get(agent), self.site_of(agent)
+        box, site = self.agents.get(agent) or self.former.get(agent), self.site_of(agent)
         if box is None or site is None:
             return None
         return box.interfaces.get(interface or "", site.main_uplink)
 
     def reached_over(self, agent: AgentId) -> Vantage | None:
         """The uplink over which others reach a box: the only one that it is on, or the site's main one."""
-        box, site = self.agents.get(agent), self.site_of(agent)
+        box, site = self.agents.get(agent) or self.former.get(agent), self.site_of(agent)
         if box is None or site is None:
             return None
         ridden = {*box.interfaces.values()}

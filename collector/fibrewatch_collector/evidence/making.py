@@ -3,18 +3,14 @@
 First all that is needed is written down; then the figures are made of what was written, and of nothing else.
 """
 
-import hashlib
-import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from fibrewatch import __version__
 from fibrewatch_collector.evidence import EvidenceError, archive, contents, lines, minutes, recompute
 from fibrewatch_collector.evidence.contents import (
     Context,
@@ -25,19 +21,20 @@ from fibrewatch_collector.evidence.contents import (
     Packed,
     RecordLine,
     ScheduleLine,
-    Software,
     Span,
-    States,
     StoodLine,
 )
+from fibrewatch_collector.evidence.listener import Listener
+from fibrewatch_collector.evidence.outline import reduced
 from fibrewatch_collector.evidence.recompute import Bare
 from fibrewatch_collector.evidence.replay import Replay
-from fibrewatch_collector.inventory import Inventory, Site, SiteKey, inventory_of
-from fibrewatch_collector.ledger import inventories, maintenance, revisions, rollout
-from fibrewatch_collector.report import figures, judging, known, output, page
+from fibrewatch_collector.evidence.software import software
+from fibrewatch_collector.inventory import Inventory, Site, inventory_of
+from fibrewatch_collector.ledger import former, inventories, maintenance, revisions, rollout
+from fibrewatch_collector.report import figures, judging, known, output
 from fibrewatch_collector.report.output import LANGUAGES, Manner
 from fibrewatch_collector.sla.periods import Period
-from fibrewatch_collector.store import BinState, Filter, Store, Stored
+from fibrewatch_collector.store import Filter, Store, Stored
 from fibrewatch_collector.store.codec import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
 
 DAY_S, HOUR_S = 86400, 3600
 _MOST_GAPS = 1000
-_LIBRARIES = ("babel", "jinja2", "msgspec", "weasyprint")
 _SHOWN = 200
 README = """Evidence pack of fibrewatch: what {site} measured over {period} ({zone}), and the report made of it.
 
@@ -57,8 +53,9 @@ Signed by {key}
 
 measurements.ndjson.gz       each measurement as its box sent it, and when it came (received_us)
 neighbours.ndjson.gz         other sites' measurements that figures or an outage's evidence rest on
-views.ndjson.gz              what other sites' boxes saw in the minutes in which something was lost here
-states.ndjson.gz             other sites' minutes, where an outage's evidence compares with them
+views.ndjson.gz              what other sites' boxes saw in the minutes in which something was lost here (the
+                             signer's word, held against neighbours.ndjson.gz where that has the minute)
+states.ndjson.gz             other sites' minutes, where an outage's evidence compares with them (recomputed)
 bins.ndjson.gz               each minute's verdict, as stretches
 inventory.json               the inventory the figures are made with; of other sites only what attribution needs
 inventory_history.ndjson.gz  the inventories that were in force over the period, as they were recorded
@@ -129,8 +126,9 @@ class _Pack:
         self.store, self.wanted, self.folder = store, wanted, folder
         self.site = wanted.site
         self.files: dict[str, int] = {}
-        self.written = _reduced(inventory.written or {}, self.site)
-        self.inventory = inventory_of(self.written, contents.INVENTORY)
+        self.written = reduced(inventory.written or {}, self.site)
+        ends = wanted.period.begin.timestamp(), wanted.period.end.timestamp()
+        self.inventory = former.remembered(store, inventory_of(self.written, contents.INVENTORY), *ends)
         self.live_inventory = inventory
 
     def write(self, key: "Ed25519PrivateKey", out: BinaryIO) -> Manifest:
@@ -147,7 +145,7 @@ class _Pack:
             self._lines(contents.VIEWS, map(lines.encode, minutes.around(bench, replay, self.store)))
             Bare(self._read).ledger(replay)
             self._lines(contents.BINS, map(lines.encode, self._judged(bench, replay)))
-            self._write_neighbours(replay)
+            self._write_neighbours(bench, replay)
             report = recompute.report(replay, self.inventory, self.site, self.wanted.period, self.wanted.now)
         self._put(contents.REPORT, recompute.encoded(report))
         for language in LANGUAGES:
@@ -209,13 +207,14 @@ class _Pack:
         self._lines(
             contents.HISTORY,
             (
-                lines.encode(StoodLine(at=each.at, inventory=_reduced(each.written, site)))
-                for each in inventories.stood(self.store, begin, end)
+                lines.encode(StoodLine(at=each.at, inventory=reduced(each.written, site)))
+                for each in inventories.stood(self.store, begin, self.wanted.now.timestamp())
             ),
         )
 
     def _gaps(self) -> Iterator[GapLine]:
-        for each in self.store.gaps(Filter(*self.site.key), _MOST_GAPS):
+        begin, end = self.wanted.period.begin.timestamp(), self.wanted.period.end.timestamp()
+        for each in self.store.gaps(Filter(*self.site.key, begin=begin, end=end), _MOST_GAPS):
             yield GapLine(
                 agent=each.agent.agent,
                 stream=each.stream,
@@ -227,7 +226,7 @@ class _Pack:
     def _judged(self, bench: minutes.Bench, replay: Replay) -> Iterator[Span]:
         return recompute.judge(bench, replay, self._read(contents.VIEWS, contents.View))
 
-    def _write_neighbours(self, replay: Replay) -> None:
+    def _write_neighbours(self, bench: minutes.Bench, replay: Replay) -> None:
         """What the figures ask of other sites: calls to this one, and what an outage's evidence looks at."""
         begin, end = self.wanted.edges
         calls = Filter(peer="/".join(self.site.key), probe=judging.CALLS, begin=begin, end=end)
@@ -236,9 +235,10 @@ class _Pack:
         known.known(listening, self.inventory, self.site, self.wanted.period, self.wanted.now)
         found |= listening.measured
         self._lines(contents.NEIGHBOURS, (_line(found[row]) for row in sorted(found)))
-        self._lines(contents.STATES, map(lines.encode, listening.states.values()))
+        views = self._read(contents.VIEWS, contents.View)
+        self._lines(contents.STATES, map(lines.encode, minutes.states(bench, replay, views, listening.minutes)))
         replay.fill(self._read(contents.NEIGHBOURS, Line))
-        replay.set_states(self._read(contents.STATES, States))
+        replay.set_states(self._read(contents.STATES, contents.States))
 
     def _differences(self, made: bytes) -> tuple[str, ...]:
         """Figures that the collector itself would report otherwise now."""
@@ -291,78 +291,9 @@ class _Pack:
         return Packed(bytes=path.stat().st_size, sha256=recompute.sha256(path), unpacked=self.files[name])
 
 
-class Listener(Replay):
-    """Answers for the site from the pack, for others from the store, and remembers what was asked of those."""
-
-    def __init__(self, replay: Replay, store: Store, site: SiteKey) -> None:
-        self.__dict__ = dict(replay.__dict__)  # the same file and connections: nothing is opened twice
-        self._live, self._here = store, site
-        self.measured: dict[int, Stored] = {}
-        self.states: dict[tuple[float, tuple[str, str, str]], States] = {}
-
-    def measurements(self, where: Filter, after: int, limit: int) -> list[Stored]:
-        """See Store."""
-        if where.site is not None:
-            return super().measurements(where, after, limit)
-        found = self._live.measurements(where, after, limit)
-        self.measured |= {each.row: each for each in found if each.agent[:2] != self._here}
-        return found
-
-    def bin_totals(self, begin: float, end: float) -> Mapping[tuple[str, str, str], Mapping[BinState, int]]:
-        """See Store."""
-        for key, states in sorted(self._live.bin_totals(begin, end).items()):
-            if key[:2] != self._here:
-                line = States(begin=begin, end=end, territory=key[0], site=key[1], uplink=key[2], states=dict(states))
-                self.states[begin, key] = line
-        others = {key: line.states for (at, key), line in self.states.items() if at == begin}
-        return {**super().bin_totals(begin, end), **others}
-
-
-def software() -> Software:
-    """What is running here."""
-    libraries = {name: metadata.version(name) for name in _LIBRARIES} | {"pages": _pages()}
-    return Software(fibrewatch=__version__, python=platform.python_version(), libraries=libraries)
-
-
 def _line(stored: Stored) -> bytes:
     # Put together by hand: an encoder would write the measurement's bytes anew.
     territory, site, agent = stored.agent
     ids = f'"territory":"{territory}","site":"{site}","agent":"{agent}","stream":"{stored.stream}"'
     head = f'{{{ids},"sequence":{stored.seq},"received_us":{round(stored.received_at * 1e6)},"measurement":'
     return b"".join((head.encode(), one_line(stored.raw), b"}\n"))
-
-
-def _pages() -> str:
-    """What shapes pages here: templates, words and code may change within a version, between two commits."""
-    digest, folder = hashlib.sha256(), Path(page.__file__).parent
-    for each in sorted(each for each in folder.rglob("*") if each.suffix in (".py", ".html", ".css", ".toml")):
-        digest.update(each.relative_to(folder).as_posix().encode() + b"\0" + each.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-_OTHERS_LINE = ("sla", "objective", "drop", "download", "upload")
-
-
-def _reduced(written: Mapping[str, Any], site: Site) -> dict[str, Any]:
-    """An inventory without what is nobody's business here: other sites' contracts and the names of their companies."""
-    sites = [each if _is(each, site) else _outline(each) for each in written.get("site", ())]
-    mine: Sequence[Mapping[str, Any]] = [each for each in sites if _is(each, site)]
-    classes = {line.get("sla") for each in mine for line in each.get("uplink", ())}
-    found = {**written, "site": sites}
-    if "sla" in written:
-        found["sla"] = [each for each in written["sla"] if each.get("id") in classes]
-    return found
-
-
-def _is(written: Mapping[str, Any], site: Site) -> bool:
-    return (written.get("territory"), written.get("id")) == site.key
-
-
-def _outline(written: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(written)
-    found["uplink"] = [
-        {name: value for name, value in line.items() if name not in _OTHERS_LINE} for line in written.get("uplink", ())
-    ]
-    if "floor" in written:
-        found["floor"] = [{"id": each.get("id")} for each in written["floor"]]
-    return found

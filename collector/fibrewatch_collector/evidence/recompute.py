@@ -10,7 +10,16 @@ from typing import Any, Protocol
 import msgspec
 
 from fibrewatch_collector.evidence import contents, minutes
-from fibrewatch_collector.evidence.contents import Context, EditionLine, GapLine, RecordLine, ScheduleLine, Span, View
+from fibrewatch_collector.evidence.contents import (
+    Context,
+    EditionLine,
+    GapLine,
+    RecordLine,
+    ScheduleLine,
+    Span,
+    StoodLine,
+    View,
+)
 from fibrewatch_collector.evidence.replay import Replay
 from fibrewatch_collector.inventory import Inventory, Site
 from fibrewatch_collector.report import figures
@@ -40,6 +49,7 @@ class Bare:
         replay.set_records(self._read(contents.RECORDS, RecordLine))
         replay.set_editions(self._read(contents.EDITIONS, EditionLine))
         replay.set_gaps(self._read(contents.GAPS, GapLine))
+        replay.set_history(self._read(contents.HISTORY, StoodLine))
 
 
 @contextmanager

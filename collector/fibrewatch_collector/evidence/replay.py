@@ -8,8 +8,18 @@ from pathlib import Path
 from fibrewatch.errors import WireError
 from fibrewatch.wire import AgentId, decode_measurement
 from fibrewatch_collector.evidence import PackError
-from fibrewatch_collector.evidence.contents import Context, EditionLine, GapLine, Line, RecordLine, ScheduleLine, States
+from fibrewatch_collector.evidence.contents import (
+    Context,
+    EditionLine,
+    GapLine,
+    Line,
+    RecordLine,
+    ScheduleLine,
+    States,
+    StoodLine,
+)
 from fibrewatch_collector.inventory import SiteKey
+from fibrewatch_collector.ledger import inventories
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Arrival, BinState, Delivery, Edition, Filter, Gap, Record
 from fibrewatch_collector.store.sqlite import SqliteStore
@@ -70,6 +80,10 @@ class Replay(SqliteStore):
     def set_states(self, lines: Iterable[States]) -> None:
         """Other sites' minutes."""
         self._states = list(lines)
+
+    def set_history(self, lines: Iterable[StoodLine]) -> None:
+        """The inventories that were in force."""
+        self._records += [inventories.record(each.at, each.inventory) for each in lines]
 
     # ---- asked
 

@@ -13,10 +13,11 @@ from fibrewatch import __version__
 from fibrewatch.errors import FibrewatchError
 from fibrewatch_collector.evidence import EvidenceError, PackError, archive, contents, keys, lines, minutes, recompute
 from fibrewatch_collector.evidence.contents import Context, Line, Manifest, Span, States, View
-from fibrewatch_collector.evidence.making import software
 from fibrewatch_collector.evidence.recompute import Bare
 from fibrewatch_collector.evidence.replay import Replay
+from fibrewatch_collector.evidence.software import software
 from fibrewatch_collector.inventory import Inventory, Site, inventory_of
+from fibrewatch_collector.ledger import former
 from fibrewatch_collector.report import figures, output
 from fibrewatch_collector.report.model import Report
 from fibrewatch_collector.report.output import LANGUAGES, Manner
@@ -167,12 +168,15 @@ class _Verifier:
 
         replay.fill(counted())
         Bare(self._read).ledger(replay)
+        ends = self.manifest.period.begin.timestamp(), self.manifest.period.end.timestamp()
+        self.inventory = former.remembered(replay, self.inventory, *ends)
         return f"{count} read"
 
     def _minutes(self, replay: Replay) -> str:
         bench = minutes.Bench(
             self.inventory, self.site, self.context, minutes.Intervals(replay.schedules(_everything()))
         )
+        self._views(bench, replay)
         count = 0
         made = recompute.judge(bench, replay, self._read(contents.VIEWS, View))
         for mine, theirs in zip_longest(made, self._read(contents.BINS, Span)):
@@ -180,11 +184,25 @@ class _Verifier:
                 at = (mine or theirs).begin
                 raise PackError("minutes", f"from {_shown(at)} on, verdicts do not follow from the measurements")
             count += (mine.end - mine.begin) // 60
+        self._states(bench, replay)
         return f"{count} judged anew, with what others saw: verdicts are the same"
 
-    def _report(self, replay: Replay) -> Report:
+    def _views(self, bench: minutes.Bench, replay: Replay) -> None:
+        """What others saw is the signer's word; but it must not contradict what is here of their measurements."""
         replay.fill(self._read(contents.NEIGHBOURS, Line))
-        replay.set_states(self._read(contents.STATES, States))
+        for view, flow in minutes.contradictions(bench, replay, self._read(contents.VIEWS, View)):
+            who = "/".join(flow.agent)
+            raise PackError("minutes", f"views from {_shown(view.begin)} on: {who} did not see {flow.target} so")
+
+    def _states(self, bench: minutes.Bench, replay: Replay) -> None:
+        """Other sites' minutes follow from what their boxes saw."""
+        said = list(self._read(contents.STATES, States))
+        wanted = {int(each.begin) for each in said}
+        if said != list(minutes.states(bench, replay, self._read(contents.VIEWS, View), wanted)):
+            raise PackError("minutes", f"{contents.STATES} does not follow from the views")
+        replay.set_states(said)
+
+    def _report(self, replay: Replay) -> Report:
         manifest = self.manifest
         made = recompute.report(replay, self.inventory, self.site, manifest.period, manifest.made_at)
         software_then = replace(made.methods, collector_version=manifest.software.fibrewatch)

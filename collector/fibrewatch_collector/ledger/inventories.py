@@ -23,12 +23,17 @@ def remember(store: Store, inventory: Inventory, now: float) -> bool:
     """Records an inventory that came into force, if it is another than the last; runs where nobody else writes."""
     if inventory.written is None:
         return False
-    body = zlib.compress(msgspec.json.encode(inventory.written, order="sorted"), 6)
+    made = record(now, inventory.written)
     kept = store.records((KIND,))
-    if kept and kept[-1].body == body:
+    if kept and kept[-1].body == made.body:
         return False
-    store.append(Record(0, KIND, "", "", now, body))
+    store.append(made)
     return True
+
+
+def record(at: float, written: Mapping[str, Any]) -> Record:
+    """Of the tables of a sites.toml."""
+    return Record(0, KIND, "", "", at, zlib.compress(msgspec.json.encode(written, order="sorted"), 6))
 
 
 def stood(store: Store, begin: float, end: float) -> list[Stood]:

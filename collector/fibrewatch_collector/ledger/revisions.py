@@ -18,6 +18,7 @@ from fibrewatch_collector.sla.objectives import GRACE_S
 NOT_COMPARED = frozenset({"revision", "hours", "transfers"})
 """The plots' parts change only with what the series count."""
 _VERSION = ("methods", "collector_version")
+_ADDED = "promise_changes"
 LATE = ".counts.late"
 """Told by the hour, and since the first report: it changes with the others, never alone."""
 _TO_THE_MINUTE = len("2026-10-25T02:30")
@@ -89,6 +90,8 @@ def _compared(report: bytes) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.json.decode(report)
     table, name = _VERSION
     found.get(table, {}).pop(name, None)
+    if not found.get(_ADDED):  # reports that were kept before it was there have none
+        found.pop(_ADDED, None)
     for outage in found.get(
         "outages", ()
     ):  # its seconds and its evidence go with the measurements, when those are pruned

@@ -1,6 +1,6 @@
 """How many runs a box owed, by the schedules that were in force. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from fibrewatch.errors import WireError
 from fibrewatch.wire import AgentId, ScheduledTest, decode
@@ -10,6 +10,7 @@ from fibrewatch_collector.store import Scheduled
 Key = tuple[str, str, str, str | None]
 """Uplink, probe, test, target."""
 Span = tuple[float, float]
+NOBODY: Mapping[AgentId, float] = {}
 
 
 def decoded(schedules: Iterable[Scheduled]) -> list[tuple[AgentId, float, Schedule]]:
@@ -24,11 +25,22 @@ def decoded(schedules: Iterable[Scheduled]) -> list[tuple[AgentId, float, Schedu
 
 
 def runs(
-    schedules: list[tuple[AgentId, float, Schedule]], span: Span, uplink_of: Callable[[AgentId, str | None], str | None]
+    schedules: list[tuple[AgentId, float, Schedule]],
+    span: Span,
+    uplink_of: Callable[[AgentId, str | None], str | None],
+    until: Mapping[AgentId, float] = NOBODY,
 ) -> dict[Key, int]:
-    """Runs that began within a span, if all did; a test that was not scheduled is not there."""
+    """Runs that began within a span, if all did; a test that was not scheduled is not there.
+
+    Args:
+        schedules: Those in force, by box and time.
+        span: What of it counts.
+        uplink_of: A box's line.
+        until: Until when boxes that are gone were there.
+    """
     found: dict[Key, int] = {}
-    for agent, schedule, (begin, end) in _in_force(schedules, span):
+    for agent, schedule, (begin, last) in _in_force(schedules, span):
+        end = min(last, until.get(agent, last))
         for test in schedule.schedule:
             uplink = uplink_of(agent, test.interface)
             if uplink is not None and test.mode != "event":
@@ -48,6 +60,6 @@ def _in_force(schedules: list[tuple[AgentId, float, Schedule]], span: Span) -> I
 
 def _slots(test: ScheduledTest, begin: float, end: float) -> int:
     """Whole periods from the epoch on; a burst's own phase can make it one more or less."""
-    if test.every_s <= 0:
+    if test.every_s <= 0 or end <= begin:
         return 0
     return int(-(-end // test.every_s) - -(-begin // test.every_s))

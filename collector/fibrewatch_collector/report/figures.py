@@ -3,7 +3,7 @@
 What is measured before the SLA's clock starts (rollout state "live"), or not yet over, is not in the figures.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -11,22 +11,21 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from fibrewatch import __version__, sketch
-from fibrewatch.wire import AgentId
-from fibrewatch.wire import Inventory as Schedule
-from fibrewatch_collector.inventory import Inventory, Site, SiteKey, Uplink
-from fibrewatch_collector.report import availability, expected, judging, known, model, stamp, tables
-from fibrewatch_collector.report.gathering import Line, Span, Stretch, within
+from fibrewatch_collector.inventory import Inventory, Site, Uplink
+from fibrewatch_collector.ledger import former
+from fibrewatch_collector.report import availability, expected, judging, known, model, promised, stamp, tables
+from fibrewatch_collector.report.gathering import Line, Span, within
 from fibrewatch_collector.report.known import Known
+from fibrewatch_collector.report.reading import Reading
 from fibrewatch_collector.sla import bins, floor, periods, wifi
 from fibrewatch_collector.sla.objectives import COVERAGE_FLOOR, Promise
 from fibrewatch_collector.sla.periods import Period
-from fibrewatch_collector.store import Filter, SeriesDays, Store, hour
+from fibrewatch_collector.store import SeriesDays, Store, hour
 from fibrewatch_collector.store.day import Cell
 from fibrewatch_collector.store.hour import Point
 from fibrewatch_collector.store.timeline import Timeline
 
 VERSION = 1
-_GAPS = 1000
 Zoned = Callable[[str], Period]
 """The period in a time zone: months begin where the site is."""
 
@@ -35,8 +34,9 @@ def report(
     store: Store, inventory: Inventory, site: Site, period: Period, now: datetime, *, knows: Known | None = None
 ) -> model.Report:
     """One site in full, with the revision that it is, unless `knows` says which."""
+    inventory = former.remembered(store, inventory, period.begin.timestamp(), period.end.timestamp())
     known_here = knows if knows is not None else known.known(store, inventory, site, period, now)
-    reading = _Reading.of(store, period, site)
+    reading = Reading.of(store, period, site, now)
     made = _Reckoning(reading, inventory, site, period, now=now, knows=known_here).report(full=True)
     return made if knows is not None else stamp.stamped(store, made, now)
 
@@ -51,13 +51,17 @@ def fleet(
     territory: str | None = None,
 ) -> model.Fleet:
     """Many sites, each over the period in its own time zone; without hours, transfers and the outages' evidence."""
-    found, readings, kept = [], dict[str, _Reading](), known.Books.of(store)
+    found, readings, kept = [], dict[str, Reading](), known.Books.of(store)
+    inventories: dict[str, Inventory] = {}
     for site in sites:
         period = zoned(site.time_zone)
         if site.time_zone not in readings:
-            readings[site.time_zone] = _Reading.of(store, period, None)
-        knows = known.known(store, inventory, site, period, now, kept=kept, evidenced=0)
-        reckoning = _Reckoning(readings[site.time_zone], inventory, site, period, now=now, knows=knows)
+            readings[site.time_zone] = Reading.of(store, period, None, now)
+            ends = period.begin.timestamp(), period.end.timestamp()
+            inventories[site.time_zone] = former.remembered(store, inventory, *ends)
+        stood = inventories[site.time_zone]
+        knows = known.known(store, stood, site, period, now, kept=kept, evidenced=0)
+        reckoning = _Reckoning(readings[site.time_zone], stood, site, period, now=now, knows=knows)
         found.append(stamp.stamped(store, reckoning.report(full=False), now))
     first = found[0].period if found else zoned("UTC")
     return model.Fleet(period=first, territory=territory, sites=tuple(found))
@@ -75,50 +79,11 @@ def formulas() -> dict[str, int]:
     }
 
 
-class _Reading:
-    """What the store holds for a period, of one site and its pairs or of all."""
-
-    def __init__(
-        self,
-        series: Iterable[SeriesDays],
-        timelines: Mapping[tuple[str, str, str], Timeline],
-        schedules: Sequence[tuple[AgentId, float, Schedule]],
-        gaps: Mapping[SiteKey, Sequence[model.Gap]],
-        stretch: Stretch,
-    ) -> None:
-        self.timelines, self.schedules, self.gaps, self.stretch = timelines, schedules, gaps, stretch
-        self.by_site: dict[SiteKey, list[SeriesDays]] = {}
-        self.by_peer: dict[str, list[SeriesDays]] = {}
-        for each in series:
-            name = each.series
-            self.by_site.setdefault((name.agent.territory, name.agent.site), []).append(each)
-            if name.peer is not None:
-                self.by_peer.setdefault(name.peer.rpartition("/")[0], []).append(each)
-
-    @classmethod
-    def of(cls, store: Store, period: Period, site: Site | None) -> "_Reading":
-        """Of one site, or of all."""
-        begin, end = period.begin.timestamp(), period.end.timestamp()
-        where = Filter(*site.key, begin=begin, end=end) if site else Filter(begin=begin, end=end)
-        series = store.days(where)
-        if site is not None:
-            pairs = store.days(Filter(peer="/".join(site.key), probe=judging.CALLS, begin=begin, end=end))
-            there = {each.row for each in series}
-            series += [each for each in pairs if each.row not in there]
-        gaps: dict[SiteKey, list[model.Gap]] = {}
-        for each in store.gaps(where, _GAPS):
-            if begin <= each.recorded_at:
-                at = datetime.fromtimestamp(each.recorded_at, period.begin.tzinfo)
-                gap = model.Gap(agent=each.agent.agent, first=each.first, last=each.last, recorded_at=at)
-                gaps.setdefault((each.agent.territory, each.agent.site), []).append(gap)
-        return cls(series, store.timelines(where), expected.decoded(store.schedules(where)), gaps, store.stretch)
-
-
 class _Reckoning:
     """One site's report in the making."""
 
     def __init__(
-        self, reading: _Reading, inventory: Inventory, site: Site, period: Period, *, now: datetime, knows: Known
+        self, reading: Reading, inventory: Inventory, site: Site, period: Period, *, now: datetime, knows: Known
     ) -> None:
         self.reading, self.inventory, self.site, self.knows = reading, inventory, site, knows
         self.period, self.now = period, now
@@ -147,7 +112,8 @@ class _Reckoning:
 
     def expected(self) -> dict[expected.Key, int]:
         mine = [each for each in self.reading.schedules if (each[0].territory, each[0].site) == self.site.key]
-        return expected.runs(mine, self.span, self.inventory.uplink_of)
+        until = {agent: each.until for agent, each in self.inventory.former.items()}
+        return expected.runs(mine, self.span, self.inventory.uplink_of, until)
 
     def report(self, *, full: bool) -> model.Report:
         evidence = [_Evidence(self, uplink) for uplink in self.site.uplinks]
@@ -167,6 +133,7 @@ class _Reckoning:
             wifi=self.knows.wifi,
             gaps=tuple(self.reading.gaps.get(self.site.key, ())),
             methods=self.methods(),
+            promise_changes=promised.changes(self.reading.history, self.site),
         )
 
     def findings(self, evidence: Sequence["_Evidence"]) -> Iterable[model.Finding]:

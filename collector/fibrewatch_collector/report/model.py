@@ -282,6 +282,16 @@ class Change(Struct, frozen=True, kw_only=True):
     after: str
 
 
+class PromiseChange(Struct, frozen=True, kw_only=True):
+    """Something of a line's promise or contracted rate that became another at a moment; values as JSON, "" for none."""
+
+    at: datetime
+    uplink: str
+    figure: str
+    before: str
+    after: str
+
+
 class Revision(Struct, frozen=True, kw_only=True):
     """Which edition of the period's report this is.
 
@@ -314,7 +324,11 @@ class Methods(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One site over one period."""
+    """One site over one period.
+
+    Attributes:
+        promise_changes: Since the period began; findings are judged by what was promised when the report was made.
+    """
 
     site: Site
     period: Period
@@ -330,6 +344,7 @@ class Report(Struct, frozen=True, kw_only=True):
     wifi: tuple[FloorWifi, ...]
     gaps: tuple[Gap, ...]
     methods: Methods
+    promise_changes: tuple[PromiseChange, ...] = ()
 
 
 class Fleet(Struct, frozen=True, kw_only=True):

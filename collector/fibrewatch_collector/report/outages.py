@@ -40,7 +40,7 @@ def of_site(
     if end <= begin:
         return ()
     lines = store.timelines(Filter(*site.key, begin=begin * MINUTE_S, end=end * MINUTE_S))
-    look = _Look(store, inventory, site, lines)
+    look = _Look(store, inventory, site, lines, (begin * MINUTE_S, end * MINUTE_S))
     found = [
         outage
         for uplink in site.uplinks
@@ -66,9 +66,15 @@ class _Look:
     """Into one site's outages."""
 
     def __init__(
-        self, store: Store, inventory: Inventory, site: Site, lines: Mapping[tuple[str, str, str], Timeline]
+        self,
+        store: Store,
+        inventory: Inventory,
+        site: Site,
+        lines: Mapping[tuple[str, str, str], Timeline],
+        span: tuple[float, float],
     ) -> None:
         self._store, self._inventory, self._site, self._lines = store, inventory, site, lines
+        self._span = span
 
     def outage(self, uplink: Uplink, stretch: Stretch, *, told: bool) -> Outage:
         scene = self._scene(uplink, stretch) if told else None
@@ -219,4 +225,5 @@ class _Look:
 
     @cached_property
     def _gaps(self) -> Sequence[Gap]:
-        return self._store.gaps(Filter(*self._site.key), _GAPS)
+        begin, end = self._span
+        return self._store.gaps(Filter(*self._site.key, begin=begin, end=end), _GAPS)

@@ -11,6 +11,7 @@ from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.inventory import Inventory, SiteKey
+from fibrewatch_collector.ledger import former
 from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.bins import MINUTE_S, Flow, Vantage, Verdict
 from fibrewatch_collector.sla.verdicts import Judge
@@ -20,6 +21,7 @@ GRACE_S = 5.0
 """A minute's last window is sent when its last reply is overdue, a few seconds after the minute's end."""
 MAX_FILL_S = 32 * 86400
 """So far back the time between an uplink's first windows is filled: a box keeps nothing older than its spool's age."""
+LATE_S = 600.0
 Intervals = Mapping[AgentId, Mapping[tuple[str, str], float]]
 """Of each box by test and target."""
 
@@ -129,6 +131,8 @@ class Backlog:
 
 def judge_all(work: Work, store: Store, inventory: Inventory, intervals: Intervals) -> list[Bin]:
     """The bins of everything that is due; blocks on the store."""
+    if work.judge and min(work.judge) < max(work.judge) - LATE_S:  # then a box may have been replaced since
+        inventory = former.remembered(store, inventory, min(work.judge), max(work.judge))
     judge = _Judge(store, inventory, intervals)
     fill = {minute: set(uplinks) for minute, uplinks in work.fill.items()}
     for vantage, minute in _gaps(work, store):

@@ -300,7 +300,10 @@ class Store(Protocol):
         """All that match, in the order of arrival, without holding them all in memory."""
 
     def gaps(self, where: Filter, limit: int) -> list[Gap]:
-        """Newest first; of the filter only territory, site, agent count."""
+        """Newest first; of the filter territory, site, agent count, and begin and end: what was measured then.
+
+        A gap lies between the measurements before and after it; where one of them is not there, when it was found.
+        """
 
     def refusals(self, where: Filter, limit: int) -> list[Refusal]:
         """Newest first; of the filter only territory, site, agent count."""

@@ -103,9 +103,21 @@ def arrivals(db: sqlite3.Connection, where: Filter) -> Iterator[Stored]:
         yield from _stored(db.execute(f"{_STORED} WHERE m.id IN ({places}) ORDER BY m.id", page).fetchall())
 
 
+def _beside_gap(which: str, order: str) -> str:
+    """When the measurement before or after a gap was made; where there is none, when the gap was found."""
+    found = f"SELECT started_us FROM measurement m WHERE m.stream = g.stream AND m.seq {which} ORDER BY m.seq {order}"  # noqa: S608
+    return f"coalesce(({found} LIMIT 1), g.recorded_us)"
+
+
+_GAP_TIMES = {
+    "begin": f"{_beside_gap('> g.last', 'ASC')} >= ? * 1000000",
+    "end": f"{_beside_gap('< g.first', 'DESC')} < ? * 1000000",
+}
+
+
 def gaps(db: sqlite3.Connection, where: Filter, limit: int) -> list[Gap]:
     """See Store.gaps."""
-    wanted, values = conditions(where, AGENT)
+    wanted, values = conditions(where, {**AGENT, **_GAP_TIMES})
     query = f"""SELECT a.territory, a.site, a.agent, t.name, g.first, g.last, g.recorded_us FROM gap g
         JOIN stream t ON t.id = g.stream JOIN agent a ON a.id = t.agent
         WHERE {wanted} ORDER BY g.id DESC LIMIT ?"""  # noqa: S608 only ? from outside

@@ -11,6 +11,7 @@ from fibrewatch_collector.report.page.svg import Scale
 from fibrewatch_collector.report.page.words import Words
 
 TOP, BOTTOM, HEIGHT = 14.0, 156.0, 204.0
+_BAND = "#b9d4ea"
 
 
 def hours(words: Words, name: str, title: str, figures: Sequence[Hour]) -> Markup:
@@ -19,8 +20,7 @@ def hours(words: Words, name: str, title: str, figures: Sequence[Hour]) -> Marku
     levels = svg.steps(max([each.delay.p99 or each.delay.p95 or 0.0 for each in known] + [1e-5]))
     scale, across = Scale(0.0, levels[-1], BOTTOM, TOP), Scale(0, 24, axes.LEFT, axes.RIGHT)
     parts = [*_hours(words, across), *axes.levels(_levels(words, levels), scale)]
-    for each in known:
-        parts += _hour(each, scale, across)
+    parts += _bands(known, scale, across)
     parts.append(svg.legend(_legend(words), BOTTOM + 40, axes.LEFT))
     return svg.drawing(name, title, told(words, known), HEIGHT, parts)
 
@@ -58,25 +58,27 @@ def _levels(words: Words, seconds: Sequence[float]) -> Iterator[tuple[float, str
         yield each, words.limit(each) if each else "0"
 
 
-def _hour(each: Hour, scale: Scale, across: Scale) -> Iterator[str]:
-    delay, left, width = each.delay, across(each.hour) + 3, across(1) - across(0) - 6
-    if delay.p5 is not None and delay.p95 is not None:
-        top, bottom = scale(delay.p95), scale(delay.p5)
-        yield svg.element(
-            "rect",
-            x=left,
-            y=top,
-            width=width,
-            height=max(bottom - top, 1.0),
-            fill="#b9d4ea",
-            stroke=svg.BLUE,
-            stroke_width=0.5,
-        )
-    if delay.p50 is not None:
-        y = scale(delay.p50)
-        yield svg.element("line", x1=left, x2=left + width, y1=y, y2=y, stroke=svg.BLUE, stroke_width=2.4)
-    if delay.p99 is not None:
-        yield svg.element("path", d=_diamond(left + width / 2, scale(delay.p99)), fill=svg.VERMILLION)
+def _bands(known: Sequence[Hour], scale: Scale, across: Scale) -> Iterator[str]:
+    """Each kind of mark as one path: of single elements the PDF's maker would need far longer."""
+    width = across(1) - across(0) - 6
+    bands, medians, tails = [], [], []
+    for each in known:
+        delay, left = each.delay, across(each.hour) + 3
+        if delay.p5 is not None and delay.p95 is not None:
+            top = scale(delay.p95)
+            bands.append(f"M{left:.1f},{top:.1f}h{width:.1f}v{max(scale(delay.p5) - top, 1.0):.1f}h{-width:.1f}z")
+        if delay.p50 is not None:
+            medians.append(f"M{left:.1f},{scale(delay.p50):.1f}h{width:.1f}")
+        if delay.p99 is not None:
+            tails.append(_diamond(left + width / 2, scale(delay.p99)))
+    yield from _path(bands, fill=_BAND, stroke=svg.BLUE, stroke_width=0.5)
+    yield from _path(medians, stroke=svg.BLUE, stroke_width=2.4)
+    yield from _path(tails, fill=svg.VERMILLION)
+
+
+def _path(pieces: Sequence[str], **look: object) -> Iterator[str]:
+    if pieces:
+        yield svg.element("path", d="".join(pieces), **look)
 
 
 def _diamond(x: float, y: float) -> str:
@@ -85,7 +87,7 @@ def _diamond(x: float, y: float) -> str:
 
 def _legend(words: Words) -> Iterator[tuple[str, str]]:
     line = svg.element("line", x1=-7, x2=7, y1=0, y2=0, stroke=svg.BLUE, stroke_width=2.4)
-    band = svg.element("rect", x=-7, y=-5, width=14, height=10, fill="#b9d4ea", stroke=svg.BLUE, stroke_width=0.5)
+    band = svg.element("rect", x=-7, y=-5, width=14, height=10, fill=_BAND, stroke=svg.BLUE, stroke_width=0.5)
     yield line, words.text("latency.median")
     yield band, words.text("latency.band")
     yield svg.element("path", d=_diamond(0, 0), fill=svg.VERMILLION), words.text("latency.p99")
