@@ -10,7 +10,7 @@ from fibrewatch.wire import AgentId
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.ledger import former, inventories
 from fibrewatch_collector.report import figures, model
-from fibrewatch_collector.sla.periods import Period, between
+from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Filter
 from tests.support import evidence_world as world
 
@@ -88,8 +88,3 @@ def test_lost_results_stand_in_the_period_in_which_they_were_measured(lived: wor
     assert listed(measured) == [3, last + 1], "the second begins after what was measured then"
     assert listed(found) == [last + 1]
     assert listed(datetime(2026, 10, 20, tzinfo=UTC)) == []
-
-
-def test_a_period_before_the_change_is_not_touched_by_what_came_before_it(lived: world.Collector) -> None:
-    period = between(world.DAY.replace(day=26), world.DAY.replace(day=27), world.ZONE)
-    assert report(lived, lived.inventory, period).uplinks[0].net.available == 0
