@@ -26,7 +26,7 @@ async def test_transfer_ends_when_it_has_moved_enough(direction: str, host: str)
     assert result.complete
     assert result.goodput
     assert result.transferred
-    assert result.transferred < 2.0 * result.goodput, "half a second is measured in any case"
+    assert result.transferred < 3.0 * result.goodput, "three looks are measured in any case, half a second apart"
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])

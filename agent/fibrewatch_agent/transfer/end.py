@@ -13,6 +13,8 @@ SELDOM_S, AT_MOST_S = 0.3, 0.5
 are twenty."""
 _ENOUGH = 20
 _JUDGED_EVERY = 2
+_FEWEST = 3
+"""Samples that a rate can be told from."""
 _LEAST_S = 0.5
 """A transfer is not ended for its bytes before: there would be nothing to tell."""
 
@@ -35,7 +37,7 @@ class Limits(NamedTuple):
 
     def reached(self, samples: Sequence[Sample]) -> Stopped | None:
         """Why to end now; to be asked after each sample."""
-        if len(samples) < 2:
+        if len(samples) < _FEWEST:
             return None
         if self.max_bytes is not None and _bytes_soon(samples) > self.max_bytes:
             return "bytes"
