@@ -20,7 +20,11 @@ builtins.__import__ = slow
 """
 
 
-def run(module: str, *, before: str = "") -> "subprocess.CompletedProcess[str]":
+HANDLED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""As in the foreground, whatever these tests run in."""
+
+
+def run(module: str, *, before: str = HANDLED) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-c", before + INTERRUPTED.format(module=module), "--version"]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 

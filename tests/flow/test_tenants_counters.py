@@ -59,11 +59,12 @@ def asking(line: SharedLine, **settings: Any) -> Iterator[Iterator[dict[str, Any
     """What the child says, a line at a time."""
     router = {"address": "10.99.1.2", "wan": "eth1"} | settings
     order = json.dumps({"router": router, "interface": "eth0", "every_s": 0.2})
-    child = [sys.executable, "-c", "from fibrewatch_agent.line.snmp_child import main; main()"]
-    process = line.box.popen(
-        ["env", f"FIBREWATCH_ORDER={order}", *child], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
+    child = [sys.executable, "-c", "from fibrewatch_agent.line.snmp_child import main; main('0')"]
+    process = line.box.popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None and process.stdin is not None
+    process.stdin.write(order.encode())
+    process.stdin.close()
+    process.stdin = None
     try:
         yield (json.loads(word) for word in process.stdout)
     finally:
@@ -168,22 +169,22 @@ def test_of_two_interfaces_of_one_name_the_one_that_is_up_counts(
 
 
 def test_passwords_are_in_no_list_of_processes(line: SharedLine, tmp_path: Path) -> None:
-    """While a test runs: neither the agent's nor its children's command lines hold them."""
+    """While a test runs: neither command lines nor environments of the agent and its children hold them."""
     path = config(tmp_path, line, v3("fib-sha"))
     command = ["-m", "fibrewatch_agent", "once", "throughput", "--target", "far", "--config", str(path)]
     command += ["--param", "direction=down", "--param", "max_bytes=5 MB"]
     agent = line.box.popen([sys.executable, *command], stdout=subprocess.PIPE)
     seen: list[bytes] = []
     while agent.poll() is None:
-        seen += [_command_line(entry) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+        seen += [_shown(entry) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
         time.sleep(0.05)
     agent.communicate()
     assert any(b"snmp_child" in each for each in seen)
     assert not any(AUTH.encode() in each or PRIVACY.encode() in each for each in seen)
 
 
-def _command_line(process: Path) -> bytes:
+def _shown(process: Path) -> bytes:
     try:
-        return (process / "cmdline").read_bytes()
+        return (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
     except OSError:
         return b""

@@ -24,6 +24,8 @@ _LOGS = (".log", ".err", ".out", ".journal")
 _KEYS = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END")
 _KEY_FILES = (".pem", ".key", ".bundle", "bundle")
 _MOST_KEY_FILE = 1 << 16
+PLANTED = "planted"
+"""A folder of this name holds what the scan's own test put there."""
 
 
 class Scan:
@@ -130,7 +132,7 @@ class Scan:
 
 def _files(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(("chromium", "proc"))]
+        folders[:] = [each for each in folders if not each.startswith(("chromium", "proc", PLANTED))]
         for name in names:
             path = Path(root, name)
             with contextlib.suppress(OSError):

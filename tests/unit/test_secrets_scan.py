@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.secrets_scan import Scan
+from tests.support.secrets_scan import PLANTED, Scan
 
 SECRET = "planted-" + "secret"  # in two parts: this file is no finding
 ROOT = Path(__file__).parents[2]
@@ -46,18 +46,19 @@ def test_a_secret_of_a_child_of_a_child_is_found(
 
 
 def test_secrets_in_logs_and_answers_are_found_and_keys_are_known_by_themselves(tmp_path: Path, scan: Scan) -> None:
+    folder = tmp_path / PLANTED
     line = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgabcdefghijklmnop"
-    key = tmp_path / "box" / "box.pem"
-    key.parent.mkdir()
+    key = folder / "box" / "box.pem"
+    key.parent.mkdir(parents=True)
     key.write_text(f"-----BEGIN PRIVATE KEY-----\n{line}\nAAAA\n-----END PRIVATE KEY-----\n")
-    (tmp_path / "box" / "agent.log").write_text(f"INFO token={SECRET}\nDEBUG {line}\n")
-    (tmp_path / "clean.log").write_text("nothing")
-    (tmp_path / "token").write_text(SECRET)
+    (folder / "box" / "agent.log").write_text(f"INFO token={SECRET}\nDEBUG {line}\n")
+    (folder / "clean.log").write_text("nothing")
+    (folder / "token").write_text(SECRET)
     scan.answered(f"a_metric{{token={SECRET!r}}} 1".encode(), "/metrics")
-    assert scan.end(tmp_path) == sorted(
+    assert scan.end(folder) == sorted(
         [
-            f"a key of box.pem is in {tmp_path}/box/agent.log",
-            f"the planted one is in {tmp_path}/box/agent.log",
+            f"a key of box.pem is in {folder}/box/agent.log",
+            f"the planted one is in {folder}/box/agent.log",
             "the planted one is in /metrics",
         ]
     )

@@ -31,7 +31,7 @@ from gufo.snmp import (
 from gufo.snmp.sync import SnmpSession
 
 from fibrewatch_agent.line.config import RouterConfig
-from fibrewatch_agent.line.snmp_order import VARIABLE, Order
+from fibrewatch_agent.line.snmp_order import Order
 from fibrewatch_agent.line.wan import Complaint, Own, Sample
 from fibrewatch_agent.net.counters import counters
 
@@ -56,9 +56,14 @@ _SIOCGIFMTU = 0x8921  # linux/sockios.h
 _TIMEOUT_S, _REST_S = 2.0, 1.0
 
 
-def main() -> None:
-    """Until killed; a wrong password, or an interface that never was there, ends it."""
-    order, heard = msgspec.json.decode(os.environ[VARIABLE], type=Order), False
+def main(order_fd: str) -> None:
+    """Until killed; a wrong password, or an interface that never was there, ends it.
+
+    Args:
+        order_fd: The descriptor to read the order from.
+    """
+    with os.fdopen(int(order_fd), "rb") as handed:
+        order, heard = msgspec.json.decode(handed.read(), type=Order), False
     while True:
         try:
             for sample in _samples(order):

@@ -4,9 +4,6 @@ from msgspec import Struct
 
 from fibrewatch_agent.line.config import RouterConfig
 
-VARIABLE = "FIBREWATCH_ORDER"
-"""Of its environment, which other users can't read: passwords are not for a command line."""
-
 
 class Order(Struct, frozen=True, kw_only=True):
     """What to ask, and which of our own interfaces to tell with it."""

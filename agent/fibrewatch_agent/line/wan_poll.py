@@ -1,8 +1,9 @@
 """The router's counters as they come, from a child process: the library stays out of the agent's memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
 
@@ -74,9 +75,22 @@ async def polling(router: RouterConfig, interface: str, every_s: float = EVERY_S
         ToolError: setpriv is not installed.
     """
     order = snmp_order.Order(router=router, interface=interface, every_s=every_s)
-    argv = python_child.command("fibrewatch_agent.line.snmp_child")
-    async with child(argv, keep=_KEEP, env={snmp_order.VARIABLE: msgspec.json.encode(order).decode()}) as process:
-        yield Poll(process)
+    with _handed(msgspec.json.encode(order)) as fd:
+        argv = python_child.command("fibrewatch_agent.line.snmp_child", str(fd))
+        async with child(argv, keep=_KEEP, pass_fds=(fd,)) as process:
+            yield Poll(process)
+
+
+@contextmanager
+def _handed(text: bytes) -> Iterator[int]:
+    """A descriptor to read it from: there are passwords in it, and command lines and environments can be seen."""
+    fd = os.memfd_create("order")
+    try:
+        os.write(fd, text)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _decoded(line: bytes) -> Sample | Complaint:
