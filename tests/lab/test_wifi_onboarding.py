@@ -28,6 +28,7 @@ class Frame(NamedTuple):
     algorithm: str = ""
 
 
+@pytest.mark.full_lab
 def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
     facts = play("onboarding", tmp_path / "lab", virtual_time=True, timeout_s=400)
     assert facts["scanned"]["aborted"] is False
