@@ -1,6 +1,7 @@
 """Metrics kept rendered: a family is its head, in either format, and one finished piece of text for each series."""
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 from fibrewatch import sketch
 from fibrewatch.metric import Kind
@@ -106,10 +107,15 @@ class Histogram:
 
 
 class Bounds:
-    """The upper bounds of a histogram, and for each bucket of the sketch which of them it falls under."""
+    """The upper bounds of a histogram, and for each bucket of the sketch which of them it falls under.
+
+    Attributes:
+        ends: How a line of each bound ends before its count, +Inf's the last.
+    """
 
     def __init__(self, upper: Iterable[float]) -> None:
         self.upper = tuple(upper)
+        self.ends = tuple(f'"{end}"}} ' for end in (*map(_number, self.upper), "+Inf"))
         self.values = {i: sketch.value(i) for i in range(sketch.MIN_INDEX, sketch.MAX_INDEX + 1)}
         self.places = {i: sum(bound < value for bound in self.upper) for i, value in self.values.items()}
 
@@ -142,11 +148,7 @@ class HistogramFamily(Family):
 
     def _render(self, labels: str, histogram: Histogram) -> str:
         opened = f"{self.name}_bucket{labels[:-1]},le="
-        lines, seen = [], 0
-        for bound, count in zip(self.bounds.upper, histogram.counts, strict=False):
-            seen += count
-            lines.append(f'{opened}"{_number(bound)}"}} {seen}\n')
-        total = seen + histogram.counts[-1]
-        lines.append(f'{opened}"+Inf"}} {total}\n{self.name}_sum{labels} {histogram.sum!r}\n')
-        lines.append(f"{self.name}_count{labels} {total}\n")
-        return "".join(lines)
+        counts = accumulate(histogram.counts)
+        lines = "".join([f"{opened}{end}{seen}\n" for end, seen in zip(self.bounds.ends, counts, strict=True)])
+        total = sum(histogram.counts)
+        return f"{lines}{self.name}_sum{labels} {histogram.sum!r}\n{self.name}_count{labels} {total}\n"
