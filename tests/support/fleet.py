@@ -99,6 +99,12 @@ class Process:
         self.child.send_signal(how)
         return self.child.wait(timeout_s)
 
+    def hears_sigterm(self) -> bool:
+        """Whether it has a handler of its own for it (proc(5), SigCgt)."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        caught = int(status.split("SigCgt:")[1].split()[0], 16)
+        return bool(caught >> (signal.SIGTERM - 1) & 1)
+
     def __del__(self) -> None:
         if self.child.poll() is None:
             self.child.kill()
@@ -194,8 +200,9 @@ class Fleet:
         raise AssertionError(f"{self.spool_depth()} left in the spool\n{self.log('agent')}\n{self.log('collector')}")
 
     def end_agent(self) -> None:
-        """SIGTERM, and no complaint."""
+        """SIGTERM, and no complaint; one that has only just begun to load would end by the signal itself."""
         if self.agent is not None and self.agent.child.poll() is None:
+            self.wait_for(self.agent.hears_sigterm, "the agent to have started")
             assert self.agent.end(signal.SIGTERM) == 0, self.log("agent")
 
     def spool_depth(self) -> int:
