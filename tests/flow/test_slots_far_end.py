@@ -57,6 +57,7 @@ async def test_transfer_as_fast_as_the_responders_uplink_is_a_bound(tmp_path: Pa
     assert "responder_ceiling" in here.reasons
 
 
+@pytest.mark.alone
 async def test_far_end_whose_core_others_burn_is_saturated(tmp_path: Path) -> None:
     """Its server gets a third of the core: by its own CPU time alone it would look idle."""
     with burned(0), Responder(tmp_path, capacity=PLENTY, prefix=["taskset", "-c", "0"]) as responder:
