@@ -1,6 +1,7 @@
 """The radio helper on a box without radios: what it refuses, whom it refuses, and how it starts and ends."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -53,7 +54,8 @@ class Helper:
     def ask(self, line: bytes) -> Any:
         """The answer to whatever bytes."""
         with self.connected() as sock:
-            sock.sendall(line)
+            with contextlib.suppress(OSError):  # it may have answered, and closed, before all was sent
+                sock.sendall(line)
             return answer(sock)
 
     def connected(self) -> socket.socket:
@@ -96,7 +98,7 @@ REFUSED: dict[str, tuple[object, str, str]] = {
     "a long SSID": (
         {"do": "scan", "interface": "wlan0", "passive": False, "ssids": ["é" * 17]},
         "protocol",
-        "32 bytes",
+        "34 bytes, not 1 to 32",
     ),
     "ever": ({"do": "scan", "interface": "wlan0", "timeout_s": 1e9}, "protocol", "<= 60"),
     "no channel": ({"do": "monitor", "interface": "wlan1", "frequency": 1}, "protocol", ">= 2400"),
@@ -111,6 +113,11 @@ REFUSED: dict[str, tuple[object, str, str]] = {
     "another network": ({"do": "onboard", "network": "bank"}, "denied", "networks.bank is not in"),
     "no radio": ({"do": "scan", "interface": "wlan0"}, "no_interface", "no wireless interface"),
     "no second radio": ({"do": "onboard", "network": "guests"}, "no_interface", "no wireless interface"),
+    "a resolver": ({"do": "onboard", "network": "guests", "resolver": "wlan0; id"}, "protocol", "does not appear"),
+    "deep": (b'{"do":"scan","interface":"wlan0","x":' + b"[" * 6000 + b"\n", "protocol", "not a request"),
+    "lines of a log": ({"do": "scan", "interface": "wlan0", "x\nERROR root": 1}, "protocol", "field `x?ERROR root`"),
+    "a megabyte": (b"\0" * (1 << 20), "protocol", "more than 8192 bytes"),
+    "half of one": (b'{"do":"scan","interface"', "timeout", "no request within 5 s"),
     "too much": (b'{"do":"scan","interface":"' + b"w" * 20_000 + b'"}\n', "protocol", "more than 8192 bytes"),
 }
 
@@ -168,7 +175,28 @@ def test_clients_say_what_the_helper_says(helper: Helper) -> None:
         asyncio.run(radio.onboard(Onboard(network="guests"), str(helper.socket)))
 
 
-@pytest.mark.parametrize("path", ["/nonexistent/helper.sock", "{}"])
+UNFIT = {
+    "no UTF-8": b'{"is":"scanned","duration":1,"aborted":"\xff"}\n',
+    "deep": b'{"is":"scanned","x":' + b"[" * 20_000 + b"\n",
+    "long": b'{"is":"refused","error":"busy","detail":"' + b"x" * 70_000 + b'"}\n',
+    "of another kind": b'{"is":"monitoring","interface":"mon0"}\n',
+    "cut short": b'{"is":"scan',
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+async def test_answer_that_is_none_is_told_as_such(tmp_path: Path, name: str) -> None:
+    async def answered(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(UNFIT[name])
+        writer.close()
+
+    async with await asyncio.start_unix_server(answered, tmp_path / "s"):
+        with pytest.raises(ProbeError) as caught:
+            await radio.scan(Scan(interface="wlan0"), str(tmp_path / "s"))
+    assert caught.value.error == ("tool_failed" if name == "cut short" else "protocol")
+
+
+@pytest.mark.parametrize("path", ["/nonexistent/helper.sock", "/etc/passwd/helper.sock", "{}"])
 def test_probe_fails_clearly_without_radio_with_and_without_helper(helper: Helper, path: str) -> None:
     params = ["network=guests", f"socket={path.format(helper.socket)}"]
     plan, agent, window_s = prepare(
@@ -189,8 +217,10 @@ def test_probe_fails_clearly_without_radio_with_and_without_helper(helper: Helpe
 
 def test_a_second_one_is_refused_and_a_killed_one_s_socket_is_taken_over(tmp_path: Path) -> None:
     helper = Helper(tmp_path)
+    (tmp_path / "onboard-left" / "control").mkdir(parents=True)
     first = helper.start()
     assert b"READY=1" in helper.ears.recv(4096)
+    assert not (tmp_path / "onboard-left").exists(), "what a killed one's cell has left"
     assert helper.start().wait(60) == 2
     assert f"socket: {helper.socket}: another radio helper listens there" in helper.log.read_text()
     first.send_signal(signal.SIGKILL)

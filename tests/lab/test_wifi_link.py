@@ -165,6 +165,39 @@ def test_wide_link_and_its_silent_end(tmp_path: Path) -> None:
         (reason["kind"], reason["by"], reason["reason"]) for each in ends for reason in each.get("reasons", ())
     }
     assert ends[-1]["connected"] is False
+    moves_with_its_access_point(facts["switched"])
+    same_link_under_other_laws(facts["other laws"])
+    asked = facts["asked"]
+    assert (asked["by address"]["bssid"], asked["nobody"]) == (asked["listed"][0], None)
+    away, back = facts["renamed"]["away"], facts["renamed"]["back"]
+    assert (away["error"], away["detail"]) == ("no_interface", "there is no interface wlan0")
+    assert back["result"]["connected"] is False
+    six = figures(facts["six"])
+    assert (six["band"], six["channel"], six["frequency"], six["width"]) == ("6 GHz", 37, 6135e6, 20e6)
+    assert "channel 37 (6135 MHz), width: 20 MHz" in facts["six"]["before"]["info"]
+    assert six["signal"] == number(facts["six"]["before"]["station"], "signal")
+
+
+def moves_with_its_access_point(seen: Any) -> None:
+    """A switch of the channel that the access point announced is neither a roam nor a loss."""
+    link = figures(seen)
+    assert (link["channel"], link["frequency"], link["width"], link["centre"]) == (40, 5200e6, 80e6, 5210e6)
+    assert "channel 40 (5200 MHz), width: 80 MHz, center1: 5210 MHz" in seen["before"]["info"]
+    undisturbed(seen["measurements"])
+
+
+def same_link_under_other_laws(seen: Any) -> None:
+    link = figures(seen)
+    assert link["country"] != "FR"
+    assert f"country {link['country']}:" in seen["before"]["reg"]
+    assert link["connected"] is True
+    undisturbed(seen["measurements"])
+
+
+def undisturbed(measurements: list[Any]) -> None:
+    assert {each["outcome"] for each in measurements} == {"ok"}
+    assert all(each["result"]["connected"] for each in measurements)
+    assert sum(total(measurements, each) for each in ("roams", "disconnects", "deauthentications")) == 0
 
 
 def words(rate: Any) -> str:

@@ -185,3 +185,10 @@ def test_whoever_is_killed_the_radio_is_put_back(tmp_path: Path) -> None:
     assert facts["uplink"].startswith("denied: wlan0 carries the box's own uplink")
     assert facts["no_namespaces"].startswith("permission: unshare: "), facts["no_namespaces"]
     assert facts["helper_killed"]["cells"] == []
+    assert facts["swept"] == []
+    killed, removed = facts["supplicant_killed"], facts["removed"]
+    assert (killed["error"], killed["phase"]) == ("tool_failed", None), "not the network's fault"
+    assert killed["detail"] == "wpa_supplicant has ended (status -9)"
+    assert (removed["error"], removed["detail"]) == ("no_interface", "wlan0 was removed meanwhile")
+    assert removed["scan"] in ("aborted", "no_interface", "unreachable")
+    assert (removed["without"], removed["again"]) == ("no_interface", "done")

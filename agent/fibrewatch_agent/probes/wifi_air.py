@@ -86,7 +86,7 @@ async def _said(process: Child) -> Outcome:
     status = await process.wait()
     try:
         return msgspec.json.decode(bytes(process.output), type=Outcome)
-    except msgspec.MsgspecError as e:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
         last = process.errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise ProbeError("tool_failed", f"the child that listens ended with status {status}: {last}") from e
 

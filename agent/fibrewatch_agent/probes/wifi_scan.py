@@ -7,7 +7,7 @@ from fibrewatch.results.wifi_scan import Params, Result
 from fibrewatch_agent.box import Box, ProbeError
 from fibrewatch_agent.clock import boottime
 from fibrewatch_agent.findings import Findings
-from fibrewatch_agent.radio_helper.messages import DEFAULT_SOCKET, Scan
+from fibrewatch_agent.radio_helper.messages import DEFAULT_SOCKET, MOST_NAMES, Scan
 from fibrewatch_agent.traffic.amounts import Amount, Way
 from fibrewatch_agent.wifi import around, elements, look
 from fibrewatch_agent.wifi import radio as helper
@@ -49,6 +49,7 @@ async def _scan(params: Params, interface: Interface, findings: Findings[Result]
     order = Scan(
         interface=interface.name,
         passive=not params.active,
+        ssids=params.ssids[:MOST_NAMES] if params.active else (),
         frequencies=params.frequencies,
         timeout_s=params.timeout_s,
     )

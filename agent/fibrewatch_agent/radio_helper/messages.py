@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from fibrewatch.measurement import Count, Error
-from fibrewatch.results.wifi_onboarding import Address, Host, Interface, Limits, Network, Result, Url
+from fibrewatch.results.wifi_onboarding import Address, Host, Interface, Limits, Network, Result, Url, numeric
+from fibrewatch.ssid import octets
 
 DEFAULT_SOCKET = "/run/fibrewatch-radio/helper.sock"
 MOST_REQUEST_BYTES, MOST_ANSWER_BYTES = 8192, 65536
+MOST_NAMES = 3
 
 Frequency = Annotated[int, Meta(ge=2400, le=7200)]
 """Of a channel's middle, MHz."""
@@ -25,14 +27,15 @@ class Scan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
 
     Attributes:
         passive: Listen only; else each channel is asked who is there.
-        ssids: Asked for by name, besides all that answer; not with `passive`.
+        ssids: Asked for by name, as results write them, besides all that answer: hidden networks answer to nothing
+            else. Not with `passive`; a radio takes four at a time, all's included.
         frequencies: Those channels only.
         flush: Forget first what was found earlier.
     """
 
     interface: Interface
     passive: bool = True
-    ssids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...], Meta(max_length=4)] = ()
+    ssids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=MOST_NAMES)] = ()
     frequencies: Annotated[tuple[Frequency, ...], Meta(max_length=100)] = ()
     flush: bool = False
     timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 40.0
@@ -41,8 +44,8 @@ class Scan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
         """Raises ValueError where fields exclude each other."""
         if self.passive and self.ssids:
             raise ValueError("a passive scan asks for no SSID")
-        if any(len(each.encode()) > 32 for each in self.ssids):
-            raise ValueError("an SSID has 32 bytes at most")
+        for each in self.ssids:
+            octets(each)
 
 
 class Monitor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag="monitor"):
@@ -85,6 +88,10 @@ class Onboard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     name: Host | None = None
     resolver: Address | None = None
     limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a resolver that is no numeric address."""
+        numeric(self.resolver)
 
 
 Request = Scan | Monitor | Onboard

@@ -26,7 +26,7 @@ async def monitor(request: Monitor, interface: Interface, name: str) -> AsyncIte
             undone.callback(_quietly_up, interface.ifindex)
         made = undone.enter_context(Nl80211())
         _remove_old(made, interface, name)
-        orders.make_monitor(made, interface.wiphy, name)
+        _make(made, interface, name)
         index = radios.index_of(name)
         if index is None:
             raise ProbeError("no_interface", f"{name} went as soon as it was made")
@@ -37,12 +37,23 @@ async def monitor(request: Monitor, interface: Interface, name: str) -> AsyncIte
         yield
 
 
+def _make(made: Nl80211, interface: Interface, name: str) -> None:
+    try:
+        orders.make_monitor(made, interface.wiphy, name)
+    except OSError as e:
+        if e.errno != errno.EOPNOTSUPP:
+            raise
+        raise ProbeError("denied", f"{interface.name}: its driver has no monitor mode") from e
+
+
 def _tune(made: Nl80211, index: int, request: Monitor) -> None:
     try:
         orders.set_channel(made, index, request.frequency, request.width, request.center or request.frequency)
     except OSError as e:
         if e.errno == errno.EBUSY:
             raise ProbeError("busy", "another interface of the radio holds another channel") from e
+        if e.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
         what = f"{request.frequency} MHz with {request.width} MHz"
         raise ProbeError("denied", f"{what}: the radio or its country has no such channel") from e
 

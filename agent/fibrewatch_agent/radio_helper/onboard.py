@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import shutil
 import socket
 import tempfile
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _START_S, _MARGIN_S, _BACK_S = 120.0, 30.0, 20.0  # a slow card takes seconds to load scapy
 _KEPT, _LOOK_S, _LAST_WORDS_S = 4096, 0.02, 10.0
-_CELL = "fibrewatch_agent.radio_helper.cell"
+_CELL, _PREFIX = "fibrewatch_agent.radio_helper.cell", "onboard-"
 
 
 def network(config: HelperConfig, request: Onboard) -> NetworkConfig:
@@ -66,9 +67,16 @@ async def onboard(request: Onboard, wanted: NetworkConfig, interface: Interface,
             await asyncio.shield(_back(interface, up=was_up))
 
 
+def sweep(folder: Path) -> None:
+    """Removes the cells' folders that a killed helper has left."""
+    for each in folder.glob(f"{_PREFIX}*"):
+        if each.lstat().st_uid == os.geteuid():
+            shutil.rmtree(each, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _private_folder(beside: Path) -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="onboard-", dir=beside))  # mode 0700
+    made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=beside))  # mode 0700
     try:
         yield made
     finally:

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import time
 
+from fibrewatch.ssid import octets
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.net.sockets import readable
 from fibrewatch_agent.radio_helper import links, orders
@@ -46,7 +47,7 @@ def _set_up(interface: Interface) -> None:
 
 
 async def _scan(request: Scan, index: int, heard: Nl80211, asked: Nl80211) -> Scanned:
-    ssids = () if request.passive else (b"", *(each.encode() for each in request.ssids))
+    ssids = () if request.passive else (b"", *(octets(each) for each in request.ssids))
     restarts = 0
     while True:
         _drain(heard)  # the end of another's scan is none of ours

@@ -31,7 +31,7 @@ from fibrewatch_agent.radio_helper.messages import (
     Scan,
 )
 from fibrewatch_agent.radio_helper.monitor import monitor
-from fibrewatch_agent.radio_helper.onboard import network, onboard
+from fibrewatch_agent.radio_helper.onboard import network, onboard, sweep
 from fibrewatch_agent.radio_helper.scan import scan
 from fibrewatch_agent.wifi.nl80211 import Interface
 
@@ -78,6 +78,7 @@ class Server:
     async def listening(self) -> AsyncIterator[None]:
         """The socket; at the end what is under way is ended, and everything put back."""
         listener = _listener(self._config, self._file)
+        sweep(Path(self._config.socket).parent)
         server = await asyncio.start_unix_server(self._accepted, sock=listener, limit=MOST_REQUEST_BYTES)
         try:
             yield
@@ -190,13 +191,16 @@ async def _read(reader: asyncio.StreamReader) -> Request:
         raise _GoneError from e
     except asyncio.LimitOverrunError as e:
         raise ProbeError("protocol", f"a request of more than {MOST_REQUEST_BYTES} bytes") from e
-    except msgspec.MsgspecError as e:
-        raise ProbeError("protocol", f"not a request: {e}") from e
-    except UnicodeDecodeError as e:
-        raise ProbeError("protocol", "not a request: not UTF-8") from e
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+        raise ProbeError("protocol", f"not a request: {_printable(str(e))}") from e
     except TimeoutError as e:
         raise ProbeError("timeout", f"no request within {_REQUEST_S:g} s") from e
     return request
+
+
+def _printable(text: str) -> str:
+    """What was asked is in it, and it goes to the log."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 async def _while_wanted(reader: asyncio.StreamReader, work: Coroutine[Any, Any, Answer]) -> Answer:

@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fibrewatch_agent.box import ProbeError
-from fibrewatch_agent.child import child
+from fibrewatch_agent.child import Child, child
+from fibrewatch_agent.radio_helper import radios
 from fibrewatch_agent.radio_helper.order import Order
 from fibrewatch_agent.radio_helper.points import Point, elsewhere, mobility_domain, points
 from fibrewatch_agent.radio_helper.way import Way
 from fibrewatch_agent.wifi.control import Control, attached
 from fibrewatch_agent.wifi.joining import Event, Failure, Joining, reason_of
 
-_START_S, _LEAVE_S, _KEPT = 40.0, 5.0, 65536
+_START_S, _LEAVE_S, _LOOK_S, _KEPT = 40.0, 5.0, 0.5, 65536
 _CACHED = "PMKSA-CACHE-ADDED"
 _HANDSHAKE_TIMEOUT = 15
 _CONFIG = "ctrl_interface={folder}\np2p_disabled=1\nupdate_config=0\n"
@@ -23,8 +24,8 @@ _CONFIG = "ctrl_interface={folder}\np2p_disabled=1\nupdate_config=0\n"
 class Station:
     """One station and its network, number 0."""
 
-    def __init__(self, control: Control, order: Order, way: Way) -> None:
-        self._control, self._order, self._way = control, order, way
+    def __init__(self, control: Control, order: Order, way: Way, process: Child) -> None:
+        self._control, self._order, self._way, self._process = control, order, way, process
         self._security = ""
 
     async def prepare(self) -> None:
@@ -80,6 +81,9 @@ class Station:
 
         An access point that never took the handshake's last message says so seconds later (reason 15): it was that.
         """
+        if (own := self._own_fault()) is not None:
+            self._way.note(failed_phase=None)
+            return own
         while (event := self._control.event_now()) is not None:
             if event.text.startswith("CTRL-EVENT-DISCONNECTED"):
                 lost = reason_of(event)
@@ -144,8 +148,27 @@ class Station:
     async def _leave(self) -> None:
         await self._control.ask("DISCONNECT")
         async with asyncio.timeout(_LEAVE_S):
-            while not (await self._control.event()).text.startswith("CTRL-EVENT-DISCONNECTED"):
+            while not (await self._event()).text.startswith("CTRL-EVENT-DISCONNECTED"):
                 pass
+
+    async def _event(self) -> Event:
+        """The next one; raises ProbeError when none will come."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    return await self._control.event()
+            if (own := self._own_fault()) is not None:
+                raise own
+
+    def _own_fault(self) -> ProbeError | None:
+        """What is no network's fault: its socket does not tell us that the other end has died."""
+        interface = self._order.interface
+        if radios.index_of(interface) is None:
+            return ProbeError("no_interface", f"{interface} was removed meanwhile")
+        if self._process.ended:
+            status = self._process.transport.get_returncode()
+            return ProbeError("tool_failed", f"wpa_supplicant has ended (status {status})")
+        return None
 
     async def _followed(self, began: float, heard: list[Event] | None = None, *, ft: bool = False) -> Joining:
         """Until it is joined, has failed for good, or the time is over."""
@@ -153,7 +176,7 @@ class Station:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._order.request.limits.join_s):
                 while joining.ended is None and joining.failure is None:
-                    event = await self._control.event()
+                    event = await self._event()
                     joining.take(event)
                     if heard is not None:
                         heard.append(event)
@@ -180,7 +203,8 @@ async def station(order: Order, way: Way) -> AsyncIterator[Station]:
         try:
             async with asyncio.timeout(_START_S):
                 path = folder / "control" / order.interface
-                here = Station(await opened.enter_async_context(attached(path, folder)), order, way)
+                control = await opened.enter_async_context(attached(path, folder))
+                here = Station(control, order, way, process)
                 await here.prepare()
         except TimeoutError as e:
             said = process.output.decode("utf-8", "replace").strip().rpartition("\n")[2]

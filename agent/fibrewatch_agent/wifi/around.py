@@ -37,21 +37,36 @@ class Ours(NamedTuple):
 
 def heard(found: Iterable[Bss], params: Params, names: Sequence[str], now: float) -> list[Heard]:
     """Each of them, judged; the strongest first."""
-    everything = [_heard(each, params, names, now) for each in found]
+    everything = [_heard(each, params, names, now) for each in _once(found)]
     return sorted(everything, key=lambda each: -(each.neighbour.signal if each.neighbour.signal is not None else 1e3))
+
+
+def _once(found: Iterable[Bss]) -> Iterable[Bss]:
+    """The kernel keeps two of a hidden network's access point, by its beacon and by its answers, which say its name."""
+    by_address: dict[bytes, Bss] = {}
+    for each in sorted(found, key=lambda each: (each.associated, bool(_name(each)), each.seen_at)):
+        by_address[each.bssid] = each
+    return by_address.values()
+
+
+def _name(bss: Bss) -> bytes | None:
+    """As its beacon says it, or else its answer to who knew it already."""
+    said = elements.ssid(elements.parse(bss.elements))
+    return said or elements.ssid(elements.parse(bss.answered)) or said
 
 
 def _heard(bss: Bss, params: Params, names: Sequence[str], now: float) -> Heard:
     told = elements.parse(bss.elements)
-    name, load, spans = elements.ssid(told), elements.load(told), elements.spans(told, bss.frequency)
-    bssid, ssid = mac_text(bss.bssid), ssid_text(name) if name else None
+    name, load, spans = _name(bss), elements.load(told), elements.spans(told, bss.frequency)
+    bssid, band = mac_text(bss.bssid), channels.band(bss.frequency)
+    ssid = ssid_text(name) if name else None
     ours = ssid in names
     neighbour = Neighbour(
         bssid=bssid,
         ssid=ssid,
         channel=channels.channel(bss.frequency),
-        band=channels.band(bss.frequency),
-        width=elements.width(spans) * 1e6,
+        band=band,
+        width=elements.width(spans) * 1e6 if band is not None else None,
         signal=bss.signal,
         age=max(0.0, now - bss.seen_at),
         generation=elements.generation(told),
@@ -60,7 +75,7 @@ def _heard(bss: Bss, params: Params, names: Sequence[str], now: float) -> Heard:
         ours=ours,
         unexpected=ours and bool(params.bssids) and bssid not in params.bssids,
     )
-    return Heard(neighbour, bss.frequency, spans, name == b"")
+    return Heard(neighbour, bss.frequency, spans, elements.ssid(told) == b"")
 
 
 def counted(everything: Sequence[Heard], ours: Ours | None) -> dict[str, Any]:

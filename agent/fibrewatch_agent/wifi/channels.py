@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 from fibrewatch.results.wifi_link import Band
 
+_ALONE = {2484: 14, 5935: 2}
+_ROWS = ((2412, 2472, 2407), (4910, 4980, 4000), (5005, 5895, 5000), (5955, 7115, 5950))
+"""First and last middle of a row of channels, and where its numbers start, 5 MHz each."""
+
 
 class Span(NamedTuple):
     """A stretch of the air, MHz."""
@@ -31,17 +35,12 @@ def band(frequency: int) -> Band | None:
 
 def channel(frequency: int) -> int | None:
     """The channel's number in its band."""
-    if frequency == 2484:
-        return 14
-    if frequency == 5935:
-        return 2
-    if 2412 <= frequency <= 2472:
-        return (frequency - 2407) // 5
-    if 4910 <= frequency <= 4980:
-        return (frequency - 4000) // 5
-    if 5005 <= frequency <= 5895:
-        return (frequency - 5000) // 5
-    return (frequency - 5950) // 5 if 5955 <= frequency <= 7115 else None
+    if frequency in _ALONE:
+        return _ALONE[frequency]
+    for first, last, start in _ROWS:
+        if first <= frequency <= last and (frequency - start) % 5 == 0:
+            return (frequency - start) // 5
+    return None
 
 
 def span(centre: float, width: float) -> Span:

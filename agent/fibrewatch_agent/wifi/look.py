@@ -1,11 +1,22 @@
 """One look at a radio: what the kernel says of it now. A driver may ask its firmware meanwhile: work for a thread."""
 
+import errno
 from typing import NamedTuple
 
 from fibrewatch_agent.clock import boottime
+from fibrewatch_agent.net.netlink import attribute
 from fibrewatch_agent.wifi import station
-from fibrewatch_agent.wifi.nl80211 import GET_SCAN, GET_STATION, GET_SURVEY, Interface, Nl80211
-from fibrewatch_agent.wifi.radio_interface import radio
+from fibrewatch_agent.wifi.nl80211 import (
+    A_IFINDEX,
+    A_MAC,
+    GET_SCAN,
+    GET_STATION,
+    GET_SURVEY,
+    Interface,
+    Nl80211,
+    number,
+)
+from fibrewatch_agent.wifi.radio_interface import chosen, radio
 from fibrewatch_agent.wifi.station import Bss, Station, Survey
 
 
@@ -42,9 +53,12 @@ def look(wanted: str | None) -> Look:
         OSError: A sandbox forbids netlink, or the radio goes away meanwhile.
     """
     with radio(wanted) as (air, interface):
-        at, link = boottime(), _station(air, interface)
-        known = next((each for each in around(air, interface, at) if each.associated), None) if link else None
-        seen = Look(at, interface, air.groups, air.country(interface.wiphy), link, known, None)
+        at = boottime()
+        known = next((each for each in around(air, interface, at) if each.associated), None)
+        link = _station(air, interface) or (known and station_at(air, interface, known.bssid))
+        if link is None:
+            chosen(air.interfaces(), interface.name)  # one that was removed meanwhile has no link either
+        seen = Look(at, interface, air.groups, air.country(interface.wiphy), link, known if link else None, None)
         return seen._replace(survey=_survey(air, interface, seen.frequency))
 
 
@@ -58,6 +72,17 @@ def _station(air: Nl80211, interface: Interface) -> Station | None:
     """A station's first peer is its access point; TDLS' come after it."""
     found = (station.station(told) for told in air.of_interface(GET_STATION, interface.ifindex))
     return next((each for each in found if each is not None), None)
+
+
+def station_at(air: Nl80211, interface: Interface, bssid: bytes) -> Station | None:
+    """The access point by its address: some drivers can't list their peers (brcmfmac with older firmware)."""
+    try:
+        answers = list(air.ask(GET_STATION, attribute(A_IFINDEX, number(interface.ifindex)), attribute(A_MAC, bssid)))
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.EOPNOTSUPP):  # it is none of ours any more, or can't be asked for
+            return None
+        raise
+    return station.station(answers[0]) if answers else None
 
 
 def _survey(air: Nl80211, interface: Interface, frequency: int | None) -> Survey | None:

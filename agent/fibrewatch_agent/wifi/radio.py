@@ -77,12 +77,14 @@ async def _asked(request: Request, path: str) -> AsyncIterator[asyncio.StreamRea
             reader, writer = await asyncio.open_unix_connection(path, limit=MOST_ANSWER_BYTES)
     except PermissionError as e:
         raise ProbeError("permission", f"{path}: the agent may not ask the radio helper") from e
-    except (FileNotFoundError, ConnectionRefusedError) as e:
-        if not known():
-            raise ProbeError("no_interface", NONE) from e
-        raise ProbeError("tool_missing", f"{path}: no radio helper listens there") from e
     except TimeoutError as e:
         raise ProbeError("timeout", f"{path}: the radio helper does not answer") from e
+    except OSError as e:
+        if not known():
+            raise ProbeError("no_interface", NONE) from e
+        nobody = isinstance(e, FileNotFoundError | ConnectionRefusedError)
+        why = "no radio helper listens there" if nobody else e.strerror or e
+        raise ProbeError("tool_missing", f"{path}: {why}") from e
     try:
         with contextlib.suppress(ConnectionError):  # it may have refused already; its answer says why
             writer.write(msgspec.json.encode(request) + b"\n")
@@ -110,7 +112,7 @@ async def _answer(reader: asyncio.StreamReader, limit_s: float) -> Answer:
         raise ProbeError("timeout", f"no answer of the radio helper within {limit_s:g} s") from e
     except (asyncio.IncompleteReadError, ConnectionError) as e:
         raise ProbeError("tool_failed", "the radio helper ended without an answer") from e
-    except (asyncio.LimitOverrunError, msgspec.MsgspecError) as e:
+    except (asyncio.LimitOverrunError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise _unfit() from e
     if isinstance(answer, Refused):
         raise ProbeError(answer.error, answer.detail)

@@ -62,6 +62,7 @@ class Bss(NamedTuple):
     Attributes:
         seen_at: CLOCK_BOOTTIME, seconds.
         elements: Of its beacon where one was heard, else of its probe response.
+        answered: Of its probe response where one was heard: only there a hidden network says its name.
     """
 
     bssid: bytes
@@ -70,11 +71,12 @@ class Bss(NamedTuple):
     associated: bool
     seen_at: float
     elements: bytes
+    answered: bytes = b""
 
 
 def station(told: Attributes) -> Station | None:
     """One answer to GET_STATION."""
-    if nl80211.A_MAC not in told:
+    if len(told.get(nl80211.A_MAC, b"")) != 6:
         return None
     info = attributes(told.get(nl80211.A_STA_INFO, b""))
     at = unsigned(info.get(_ASSOCIATED_AT))
@@ -152,6 +154,7 @@ def bss(told: Attributes, now: float) -> Bss | None:
     frequency = unsigned(info.get(_B_FREQUENCY))
     if frequency is None or len(info.get(_BSSID, b"")) != 6:
         return None
+    told_last = info.get(_ELEMENTS, b"")
     signal, at, ago = signed(info.get(_B_SIGNAL)), unsigned(info.get(_SEEN_AT)), unsigned(info.get(_SEEN_MS)) or 0
     return Bss(
         bssid=info[_BSSID],
@@ -159,7 +162,8 @@ def bss(told: Attributes, now: float) -> Bss | None:
         signal=signal / 100 if signal is not None else None,
         associated=unsigned(info.get(_STATUS)) == _ASSOCIATED,
         seen_at=at / 1e9 if at else now - ago / 1e3,
-        elements=info.get(_BEACON_ELEMENTS) or info.get(_ELEMENTS, b""),
+        elements=info.get(_BEACON_ELEMENTS) or told_last,
+        answered=told_last,
     )
 
 

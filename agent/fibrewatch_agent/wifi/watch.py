@@ -110,7 +110,7 @@ def operating(index: int) -> bool:
 
 def events(command: int, told: nl80211.Attributes, at: float) -> list[Event]:
     """What one message of nl80211 means for a link; nothing for those that don't matter."""
-    mac = mac_text(told[nl80211.A_MAC]) if nl80211.A_MAC in told else None
+    mac = mac_text(told[nl80211.A_MAC]) if len(told.get(nl80211.A_MAC, b"")) == 6 else None
     found: list[Event] = []
     if command in _FRAMES:
         if (frame := frame_reason(told.get(nl80211.A_FRAME, b""))) is not None:

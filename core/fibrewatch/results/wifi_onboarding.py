@@ -3,6 +3,7 @@
 Phases of IEEE Std 802.11-2020 §11.3 and §12.7.6 (4-way handshake), IEEE Std 802.1X, RFC 2131, RFC 826, RFC 8952.
 """
 
+import ipaddress
 from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
@@ -84,6 +85,16 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     resolver: Address | None = None
     limits: Limits = Limits()
     socket: Socket = "/run/fibrewatch-radio/helper.sock"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a resolver that is no numeric address."""
+        numeric(self.resolver)
+
+
+def numeric(address: str | None) -> None:
+    """Raises ValueError for what is no numeric address."""
+    if address is not None:
+        ipaddress.ip_address(address)
 
 
 class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -28,7 +28,8 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             is no text); none: the one that the link is of.
         bssids: Hardware addresses of the site's access points that must be heard here, in lower case. With them, any
             other that bears one of the site's names is unexpected.
-        active: Also send probe requests; else it only listens, some 0.1 s a channel, twice that beside a link.
+        active: Also send probe requests, and name the first three of `ssids`: hidden networks answer to nothing else.
+            Unless set it only listens, some 0.1 s a channel, twice that beside a link.
         frequencies: Channels to listen on, by the middle in MHz (2437); none: all that the radio may use. What is
             expected must be on them.
         timeout_s: How long a scan may take.

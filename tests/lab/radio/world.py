@@ -175,7 +175,7 @@ class Station:
         self._control = HELD / f"wpa_supplicant-{interface}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, ssid: str, **network: object) -> None:
+    def start(self, ssid: str, more: str = "", **network: object) -> None:
         """Starts it with one network; options are those of a network block, with quotes where it wants them.
 
         `scan_freq="2437"` spares the time of a scan of all channels.
@@ -183,7 +183,7 @@ class Station:
         block: dict[str, object] = {"ssid": f'"{ssid}"', "psk": f'"{PASSPHRASE}"', "scan_ssid": 1} | network
         lines = "".join(f" {key}={value}\n" for key, value in block.items() if value is not None)
         config = HELD / f"supplicant-{self.interface}.conf"
-        config.write_text(f"ctrl_interface={self._control}\ncountry=FR\nnetwork={{\n{lines}}}\n")
+        config.write_text(f"ctrl_interface={self._control}\ncountry=FR\n{more}\nnetwork={{\n{lines}}}\n")
         argv = ["wpa_supplicant", "-t", "-i", self.interface, "-D", "nl80211", "-c", str(config)]
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(self._exec(*argv), stdout=log, stderr=log)

@@ -71,6 +71,29 @@ def test_lengths_by_the_standard(wide: Wide, octets: int, microseconds: float) -
     assert airtime_s(wide, octets) * 1e6 == pytest.approx(microseconds)
 
 
+EHT_RATES = {
+    0: (8.6, 17.2, 36.0, 72.1, 144.1),
+    7: (86.0, 172.1, 360.3, 720.6, 1441.2),
+    9: (114.7, 229.4, 480.4, 960.8, 1921.6),
+    11: (143.4, 286.8, 600.5, 1201.0, 2401.9),
+    12: (154.9, 309.7, 648.5, 1297.1, 2594.1),
+    13: (172.1, 344.1, 720.6, 1441.2, 2882.4),
+}
+"""Mbit/s of one stream with 0.8 µs of guard interval in 20 to 320 MHz, IEEE Std 802.11be-2024 §36.5."""
+
+
+@pytest.mark.parametrize("mcs", EHT_RATES)
+def test_rates_of_eht_are_the_standards(mcs: int) -> None:
+    for width, rate in enumerate(EHT_RATES[mcs]):
+        for streams in (1, 2, 8):
+            for guard, guard_s in enumerate((0.8e-6, 1.6e-6, 3.2e-6)):
+                user, first = USER | mcs << 20 | (streams - 1) << 24, guard << 7 | 2 << 9
+                mine = phy(eht([user], (0x2 | width << 15, SIG[1], SIG[2]), first=first, known=4))
+                assert mine is not None
+                told = mine.bits / (12.8e-6 + mine.guard_s) / 1e6
+                assert told == pytest.approx(rate * streams * 13.6e-6 / (12.8e-6 + guard_s), rel=4e-3)
+
+
 def test_others_transmissions_and_unknown_rates_have_no_length_of_their_own() -> None:
     assert phy(packet(HE, he(form=MU))) is phy(packet(HE, he(form=TRIGGERED))) is None
     assert phy(packet(HE, he(streams=0))) is phy(packet(HE, he(mcs=14))) is phy(packet(HE, bytes(12))) is None

@@ -62,6 +62,23 @@ def test_hidden_names_are_counted_and_broken_ones_are_not_hidden() -> None:
     assert (told["hidden"], told["access_points"]) == (2, 3)
 
 
+def test_hidden_network_that_somebody_knew_is_one_and_bears_its_name() -> None:
+    """The kernel keeps its beacon and its answer apart, and tells the beacon with either."""
+    beacon, answer = b"\0\0", b"\0\4site"
+    quiet = Bss(bytes.fromhex("020000000002"), 2437, -50.0, False, 102.0, beacon, beacon)
+    known = quiet._replace(associated=True, seen_at=100.0, answered=answer)
+    for found in ((quiet, known), (known, quiet), (known._replace(associated=False), quiet)):
+        everything = heard(Params(ssids=("site",)), *found)
+        told = around.counted(everything, None)
+        assert (told["access_points"], told["hidden"], told["same_ssid"]) == (1, 1, 1)
+        assert around.expected(everything, Params(ssids=("site",)), complete=True)["missing_ssids"] == 0
+
+
+def test_what_a_beacon_says_goes_before_an_answer() -> None:
+    both = bss(OTHER, 2437, b"cafe")._replace(answered=b"\0\4site")
+    assert [each.neighbour.ssid for each in heard(Params(ssids=("site",)), both)] == ["cafe"]
+
+
 def test_missing_is_told_only_of_what_is_expected_and_of_a_whole_scan() -> None:
     params = Params(ssids=("site", "guests"), bssids=(OURS, FAR))
     found = heard(params, bss(OURS, 2437, b"site"), bss(OTHER, 2437, b"site"), bss(FAR, 5180, b"cafe"))
@@ -93,7 +110,7 @@ def test_crowd_of_the_longest_names_fits_into_a_measurement() -> None:
     ]
     expected = tuple(f"02:00:00:01:00:{i:02x}" for i in range(100))
     params = Params(ssids=tuple(f"{i:02}" + "é" * 15 for i in range(16)), bssids=expected)
-    found = heard(params, *crowd, bss(OTHER, 2437, b"cafe", -95.0))
+    found = heard(params, *crowd, bss("02:00:00:00:09:00", 2437, b"cafe", -95.0))
     figures = around.counted(found, on(2437)) | around.expected(found, params, complete=True)
     result = Result(ssids=around.site_names(params, None), why_cache="x" * 400, source="scan", **figures)
     assert result.omitted == 301 - len(result.neighbours)

@@ -93,6 +93,27 @@ def test_channel_numbers(frequency: int, number: int, band: str) -> None:
     assert (channels.channel(frequency), channels.band(frequency)) == (number, band)
 
 
+def test_every_channel_of_six_gigahertz() -> None:
+    numbers = range(1, 234, 4)  # IEEE Std 802.11ax-2021 Annex E, operating class 131: 59 of them
+    assert len(numbers) == 59
+    assert [channels.channel(5950 + 5 * number) for number in numbers] == list(numbers)
+    assert {channels.band(5950 + 5 * number) for number in (2, *numbers)} == {"6 GHz"}
+
+
+@pytest.mark.parametrize("frequency", [0, 863, 902, 927, 2401, 2413, 5900, 5920, 5925, 7120, 7125, 58320, 70200])
+def test_what_is_no_channel_has_no_number(frequency: int) -> None:
+    assert channels.channel(frequency) is None
+
+
+@pytest.mark.parametrize("frequency", [863, 928, 4899, 5925, 7125, 45000, 58320, 60480, 70200])
+def test_other_bands_than_three_have_none(frequency: int) -> None:
+    """S1G (802.11ah), 60 GHz (802.11ad, ay) and what lies between."""
+    assert channels.band(frequency) is None
+    heard = around.heard([Bss(b"\2\0\0\0\0\1", frequency, -50.0, False, 10.0, b"\0\1x")], Params(), (), 12.0)
+    assert (heard[0].neighbour.channel, heard[0].neighbour.width) == (None, None)
+    assert around.counted(heard, None)["channels"] == ()
+
+
 def test_channels_overlap_where_they_share_air() -> None:
     at = {number: channels.span(2407 + 5 * number, 20) for number in range(1, 14)}
     assert [number for number in at if at[number].overlaps(at[6])] == [2, 3, 4, 5, 6, 7, 8, 9, 10]
@@ -129,6 +150,8 @@ def test_names_as_text(name: bytes, text: str) -> None:
 def test_hidden_and_impossible_names() -> None:
     assert elements.ssid(elements.parse(element(0, b""))) == b""
     assert elements.ssid(elements.parse(element(0, bytes(7)))) == b""
+    assert elements.ssid(elements.parse(element(0, bytes(32)))) == b""
+    assert elements.ssid(elements.parse(element(0, bytes(33)))) is None
     assert elements.ssid(elements.parse(element(0, b"x" * 33))) is None
     assert elements.ssid(elements.parse(b"")) is None
 

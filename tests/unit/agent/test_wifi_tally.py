@@ -3,6 +3,8 @@
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fibrewatch.results.wifi_link import Rate
 from fibrewatch_agent.net.netlink import attribute, attributes
@@ -173,8 +175,25 @@ def test_shares_that_nothing_can_be_said_of() -> None:
     assert shares(survey(100, None), survey(160, None), 60.0) is None, "a time without its parts"
 
 
+NESTED = st.lists(st.tuples(st.integers(0, 60), st.binary(max_size=12)), max_size=12).map(
+    lambda parts: b"".join(attribute(kind, value) for kind, value in parts)
+)
+TOLD = st.dictionaries(st.sampled_from([3, 6, 21, 47, 51, 54, 71, 72, 84, 94]), NESTED | st.binary(max_size=9))
+
+
+@given(TOLD, st.integers(0, 130))
+@settings(deadline=None)
+def test_attributes_of_any_length_break_nothing(told: dict[int, bytes], command: int) -> None:
+    for found in (station.station(told), station.survey(told), station.bss(told, 1.0)):
+        assert found is None or isinstance(found, tuple)
+    for event in events(command, told, 1.0):
+        assert event.bssid is None or len(event.bssid) == 17
+    rate_of = station.rate(told.get(21, b""))
+    assert rate_of.bitrate is None or rate_of.bitrate > 0
+
+
 def test_no_answer_of_the_kernel_is_needed_in_full() -> None:
-    assert station.station({}) is None
+    assert station.station({}) is station.station({6: bytes(8)}) is None
     bare = station.station({6: bytes(6)})
     assert bare is not None
     assert (bare.signal, bare.tx, bare.associated_at) == (None, None, None)

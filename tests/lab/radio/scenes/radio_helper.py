@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from fibrewatch.results.wifi_onboarding import Limits
 from fibrewatch_agent.box import ProbeError
 from fibrewatch_agent.radio_helper import orders
 from fibrewatch_agent.radio_helper.messages import Monitor, Onboard, Scan
@@ -36,11 +39,50 @@ def scene(world: World) -> Any:
         found["scan_down"] = not _up("wlan2")
         found |= asyncio.run(_monitor())
         found["asker_killed"] = _asker_killed()
+        found["supplicant_killed"] = _while_onboarding(_kill_supplicant)
         found["waited"] = asyncio.run(_waited())
         found["uplink"] = _uplink()
         found["no_namespaces"] = _without_namespaces()
+        found["removed"] = _removed(world)
         found["helper_killed"] = _helper_killed(helper)
+    with here.helper():
+        found["swept"] = _left()
     return found
+
+
+def _while_onboarding(befalls: Callable[[], None]) -> Any:
+    """What is told of an onboarding that something befalls, and how it is afterwards."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(here.onboarded, "absent", limits=Limits(join_s=60.0))
+        _in_the_middle()
+        befalls()
+        answer = asked.result()
+    return {"error": answer.error, "detail": answer.detail, "phase": answer.result.failed_phase}
+
+
+def _kill_supplicant() -> None:
+    for pid in _running("wpa_supplicant"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _removed(world: World) -> Any:
+    """The driver goes while a radio is away for an onboarding, and while another scans; then it comes again."""
+    with ThreadPoolExecutor(1) as pool:
+        scanning = pool.submit(_said, Scan(interface="wlan2"))
+        told = _while_onboarding(world.radios.remove)
+        told["scan"] = scanning.result()
+    told["without"] = _said(Scan(interface="wlan2"))
+    world.radios.insert()
+    run("ip", "link", "set", "wlan0", "up")
+    return told | {"again": _said(Scan(interface="wlan2", frequencies=(2437,)))}
+
+
+def _said(request: Scan) -> str:
+    try:
+        done = asyncio.run(radio.scan(request, str(here.SOCKET)))
+    except ProbeError as e:
+        return e.error
+    return "aborted" if done.aborted else "done"
 
 
 async def _monitor() -> dict[str, Any]:
@@ -84,16 +126,8 @@ async def _waited() -> list[str]:
         first = group.create_task(radio.onboard(onboard, str(here.SOCKET)))
         while "wlan0" in _names():
             await asyncio.sleep(0.05)
-        second = group.create_task(_scanned())
+        second = group.create_task(asyncio.to_thread(_said, Scan(interface="wlan0", frequencies=(2437,))))
     return [str(first.result().result.failed_phase), second.result()]
-
-
-async def _scanned() -> str:
-    try:
-        done = await radio.scan(Scan(interface="wlan0", frequencies=(2437,)), str(here.SOCKET))
-    except ProbeError as e:
-        return e.error
-    return "aborted" if done.aborted else "done"
 
 
 def _without_namespaces() -> str:
