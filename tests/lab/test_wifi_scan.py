@@ -72,6 +72,14 @@ def test_names_that_would_harm_a_terminal_are_escaped(facts: Any) -> None:
     assert by_bssid(facts["scan"])[NEIGHBOUR]["ssid"] == "café \\x1b[31m"
 
 
+def test_hidden_network_answers_to_its_name_and_is_one(facts: Any) -> None:
+    asked, known = by_bssid(facts["asked"])[SECRET], by_bssid(facts["known"])
+    assert (asked["ssid"], asked["ours"], facts["asked"]["result"]["missing_ssids"]) == ("secret", True, 0)
+    assert facts["kept"].count(f"BSS {SECRET}") == 2, "the kernel keeps its beacon and its answer apart"
+    assert facts["known"]["result"]["access_points"] == len(known) == 5
+    assert (known[SECRET]["ssid"], facts["known"]["result"]["hidden"]) == ("secret", 1)
+
+
 def test_without_the_helper_others_scans_are_told_as_such(facts: Any) -> None:
     result = facts["cache"]["result"]
     assert (result["source"], result["why_cache"]) == ("cache", "/tmp/radio/nobody.sock: no radio helper listens there")

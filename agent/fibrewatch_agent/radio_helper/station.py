@@ -15,7 +15,7 @@ from fibrewatch_agent.radio_helper.way import Way
 from fibrewatch_agent.wifi.control import Control, attached
 from fibrewatch_agent.wifi.joining import Event, Failure, Joining, reason_of
 
-_START_S, _LEAVE_S, _LOOK_S, _KEPT = 40.0, 5.0, 0.5, 65536
+_START_S, _LEAVE_S, _LOOK_S, _SOON_S, _KEPT = 40.0, 5.0, 0.5, 0.01, 65536
 _CACHED = "PMKSA-CACHE-ADDED"
 _HANDSHAKE_TIMEOUT = 15
 _CONFIG = "ctrl_interface={folder}\np2p_disabled=1\nupdate_config=0\n"
@@ -81,7 +81,7 @@ class Station:
 
         An access point that never took the handshake's last message says so seconds later (reason 15): it was that.
         """
-        if (own := self._own_fault()) is not None:
+        if (own := _own_fault(self._process, self._order.interface)) is not None:
             self._way.note(failed_phase=None)
             return own
         while (event := self._control.event_now()) is not None:
@@ -157,18 +157,8 @@ class Station:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     return await self._control.event()
-            if (own := self._own_fault()) is not None:
+            if (own := _own_fault(self._process, self._order.interface)) is not None:
                 raise own
-
-    def _own_fault(self) -> ProbeError | None:
-        """What is no network's fault: its socket does not tell us that the other end has died."""
-        interface = self._order.interface
-        if radios.index_of(interface) is None:
-            return ProbeError("no_interface", f"{interface} was removed meanwhile")
-        if self._process.ended:
-            status = self._process.transport.get_returncode()
-            return ProbeError("tool_failed", f"wpa_supplicant has ended (status {status})")
-        return None
 
     async def _followed(self, began: float, heard: list[Event] | None = None, *, ft: bool = False) -> Joining:
         """Until it is joined, has failed for good, or the time is over."""
@@ -203,10 +193,40 @@ async def station(order: Order, way: Way) -> AsyncIterator[Station]:
         try:
             async with asyncio.timeout(_START_S):
                 path = folder / "control" / order.interface
+                await _there(path, process, order.interface)
                 control = await opened.enter_async_context(attached(path, folder))
                 here = Station(control, order, way, process)
                 await here.prepare()
-        except TimeoutError as e:
-            said = process.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise ProbeError("tool_failed", f"wpa_supplicant does not start: {said}") from e
+        except (OSError, ProbeError) as e:  # a timeout is one as well
+            if (own := _own_fault(process, order.interface)) is not None:
+                raise own from e
+            if isinstance(e, ProbeError):
+                raise
+            raise ProbeError("tool_failed", f"wpa_supplicant does not start: {_last(process)}") from e
         yield here
+
+
+async def _there(path: Path, process: Child, interface: str) -> None:
+    """Once its control socket is; raises ProbeError if it ends before that."""
+    while not _exists(path):
+        if (own := _own_fault(process, interface)) is not None:
+            raise own
+        await asyncio.sleep(_SOON_S)
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+def _own_fault(process: Child, interface: str) -> ProbeError | None:
+    """What is no network's fault, and its socket does not tell: that the other end has died."""
+    if radios.index_of(interface) is None:
+        return ProbeError("no_interface", f"{interface} was removed meanwhile")
+    if process.ended:
+        status = process.transport.get_returncode()
+        return ProbeError("tool_failed", f"wpa_supplicant has ended (status {status}): {_last(process)}")
+    return None
+
+
+def _last(process: Child) -> str:
+    return process.output.decode("utf-8", "replace").strip().rpartition("\n")[2]

@@ -16,7 +16,7 @@ from fibrewatch_agent.net import stamps
 from fibrewatch_agent.net.sockets import readable
 from fibrewatch_agent.wifi.joining import Event
 
-_REPLY_S, _LOOK_S, _LARGEST = 5.0, 0.01, 16384
+_REPLY_S, _LARGEST = 5.0, 16384
 
 
 class Control:
@@ -79,28 +79,16 @@ def text(value: str) -> str:
 
 @contextlib.asynccontextmanager
 async def attached(path: Path, folder: Path) -> AsyncIterator[Control]:
-    """The control interface at `path` once it is there, its events subscribed to; the caller sets the deadline.
+    """The control interface at `path`, its events subscribed to; the caller sets the deadline.
 
     Args:
         folder: Ours alone, for our ends of the sockets.
     """
-    await _there(path)
     with contextlib.ExitStack() as opened:
         commands, events = (opened.enter_context(_connected(path, folder / name)) for name in ("commands", "events"))
         events.setsockopt(socket.SOL_SOCKET, stamps.SO_TIMESTAMPNS_NEW, 1)
         await Control(events, events).ask("ATTACH")
         yield Control(commands, events)
-
-
-async def _there(path: Path) -> None:
-    while True:
-        if _exists(path):
-            return
-        await asyncio.sleep(_LOOK_S)
-
-
-def _exists(path: Path) -> bool:
-    return path.exists()
 
 
 def _connected(path: Path, own: Path) -> socket.socket:

@@ -87,10 +87,11 @@ def helper() -> Iterator[subprocess.Popen[bytes]]:
     argv = ["setpriv", "--reuid", HELPER, "--regid", USER, "--clear-groups", "--no-new-privs"]
     argv += [f"--{kind}=-all,+net_admin" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
     argv += [str(program()), "radio-helper", "--config", str(FOLDER / "helper.toml"), "--log-level", "debug"]
-    with (HELD / "radio-helper.log").open("wb") as log:
+    told = HELD / "radio-helper.log"
+    with told.open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
-        wait_until(SOCKET.exists, "the radio helper")
+        wait_until(lambda: "radio helper ready" in told.read_text(), "the radio helper", 60)
         yield process
     finally:
         process.terminate()

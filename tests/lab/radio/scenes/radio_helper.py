@@ -54,7 +54,7 @@ def _while_onboarding(befalls: Callable[[], None]) -> Any:
     """What is told of an onboarding that something befalls, and how it is afterwards."""
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(here.onboarded, "absent", limits=Limits(join_s=60.0))
-        _in_the_middle()
+        wait_until(lambda: any(here.FOLDER.glob("onboard-*/control/wlan0")), "wpa_supplicant to listen", 120)
         befalls()
         answer = asked.result()
     return {"error": answer.error, "detail": answer.detail, "phase": answer.result.failed_phase}

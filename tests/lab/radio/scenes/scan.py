@@ -11,7 +11,7 @@ NOBODY = 65534
 RADIOS = 5
 CHANNELS = [2412, 2437, 2447, 2462, 5180, 5200]
 SITE, GONE = "02:00:00:00:01:00", "02:00:00:00:99:00"
-HELPER = Path("/tmp/radio/helper.sock")
+HELPER, LATER = Path("/tmp/radio/helper.sock"), Path("/tmp/radio/later.sock")
 TESTS = f"""[tests.cache]
 probe = "wifi_scan"
 every = "3 s"
@@ -20,6 +20,10 @@ params = {{ ssids = ["fibre"], bssids = ["{SITE}"], socket = "/tmp/radio/nobody.
 probe = "wifi_scan"
 every = "10 s"
 params = {{ ssids = ["fibre", "guests"], bssids = ["{SITE}", "{GONE}"], socket = "{HELPER}", frequencies = {CHANNELS} }}
+[tests.asked]
+probe = "wifi_scan"
+every = "10 s"
+params = {{ ssids = ["fibre", "secret"], active = true, socket = "{LATER}", frequencies = [2447] }}
 """
 OTHER_BSS = f"wlan2_1\nbssid=02:00:00:00:02:01\nssid=fibre\nwpa=2\nwpa_key_mgmt=WPA-PSK\nwpa_passphrase={PASSPHRASE}"
 """A second network of one radio that bears the site's name."""
@@ -45,6 +49,9 @@ def scene(world: World) -> Any:
             facts["scan"] = heard.next("scan", lambda m: m.outcome == "ok" and m.result.source == "scan", 90)
             facts["after"] = heard.next("cache")
             facts["iw"] = iw("dev", "wlan0", "scan", "dump", "-b")
+            LATER.symlink_to(HELPER)
+            facts["asked"] = heard.next("asked", lambda m: m.outcome == "ok" and m.result.source == "scan", 90)
+            facts["kept"], facts["known"] = iw("dev", "wlan0", "scan", "dump"), heard.next("cache")
         finally:
             helper.terminate()
             helper.wait(30)
