@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 @pytest.mark.full_lab
 def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
-    facts = play("onboarding", tmp_path / "lab", virtual_time=True, timeout_s=400)
+    facts = play("onboarding", tmp_path / "lab", virtual_time=True, timeout_s=900)
     assert facts["scanned"]["aborted"] is False
     result = facts["onboarded"]["result"]
     whole(result)
@@ -43,7 +43,7 @@ def test_onto_a_wpa2_network_and_back(tmp_path: Path) -> None:
 
 @pytest.mark.full_lab
 def test_installed_agent_publishes_it(tmp_path: Path) -> None:
-    facts = play("onboarding_published", tmp_path / "lab", virtual_time=True, timeout_s=400)
+    facts = play("onboarding_published", tmp_path / "lab", virtual_time=True, timeout_s=900)
     there, gone = facts["there"], facts["gone"]
     assert (there["outcome"], there["interface"]) == ("ok", "wlan0")
     whole(there["result"])
@@ -175,7 +175,7 @@ def named(facts: Any, expected: dict[str, tuple[str, str, str]]) -> None:
 
 @pytest.mark.full_lab
 def test_whoever_is_killed_the_radio_is_put_back(tmp_path: Path) -> None:
-    facts = play("radio_helper", tmp_path / "lab", timeout_s=400)
+    facts = play("radio_helper", tmp_path / "lab", timeout_s=900)
     assert facts["scan"]["aborted"] is False
     assert facts["scan_down"], "an interface that was down is down again"
     assert facts["monitor_during"] == [True, False, True]

@@ -14,7 +14,7 @@ from tests.lab.paired_guest import BACK_S, LOSS, OUT, OVER_S, WIRE_S
 
 @pytest.mark.full_lab
 def test_the_airs_own_cost_is_what_netem_holds_back_and_drops(lab: Callable[..., vm.Ran]) -> None:
-    ran = lab([sys.executable, "-m", "tests.lab.paired_guest"], virtual_time=True, timeout_s=400)
+    ran = lab([sys.executable, "-m", "tests.lab.paired_guest"], virtual_time=True, timeout_s=900)
     found = msgspec.json.decode((ran.files / OUT.name).read_bytes(), type=Result)
     assert found.wire.sent == found.wifi.sent == pytest.approx(400, abs=6)
     assert found.wire_rtt_p50 == pytest.approx(WIRE_S, abs=3e-4)

@@ -17,7 +17,7 @@ _TICKING = "chrt --idle 0 sh -c 'while [ ! -e /run/warm ]; do sleep 0.02; done' 
 always near, of a process that runs when no other wants to, until a scene has all in memory and touches that file."""
 
 
-def play(scene: str, folder: Path, *, timeout_s: float = 240, virtual_time: bool = False) -> Any:
+def play(scene: str, folder: Path, *, timeout_s: float = 900, virtual_time: bool = False) -> Any:
     """The facts of `tests.lab.radio.scenes.SCENE`; the folder keeps its logs.
 
     Args:
@@ -28,7 +28,7 @@ def play(scene: str, folder: Path, *, timeout_s: float = 240, virtual_time: bool
     return msgspec.json.decode((folder / "facts.json").read_bytes())
 
 
-def play_once(scene: str, folders: pytest.TempPathFactory, *, timeout_s: float = 300) -> Any:
+def play_once(scene: str, folders: pytest.TempPathFactory, *, timeout_s: float = 900) -> Any:
     """As `play`, for a fixture of a module: its tests may run in several workers, and one machine is enough."""
     base = folders.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"radio-{scene}"

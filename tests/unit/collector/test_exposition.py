@@ -12,7 +12,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fibrewatch import sketch, wire
 from fibrewatch.measurement import AnyMeasurement, Measurement, Target
-from fibrewatch.results import PROBES, path, ping, spool, throughput, voice
+from fibrewatch.results import (
+    PROBES,
+    path,
+    ping,
+    spool,
+    throughput,
+    voice,
+    wifi_air,
+    wifi_link,
+    wifi_onboarding,
+    wifi_scan,
+)
 from fibrewatch.wire import AgentId, ScheduledTest
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector.exposition import MAX_SERIES, Exposition
@@ -76,6 +87,36 @@ def test_fields_become_series_named_by_probe_field_and_unit() -> None:
     assert found["fibrewatch_ping_sent_packets_total"] == 60
     assert found["fibrewatch_probe_success"] == 1
     assert found["fibrewatch_probe_last_result_timestamp_seconds"] == T0.timestamp() + 60
+
+
+MAC, NAME = "02:00:00:00:01:00", "a tenant's network"
+RADIO = {
+    "wifi_link": wifi_link.Result(
+        signal=-50.0,
+        bssid=MAC,
+        ssid=NAME,
+        events=(wifi_link.Event(kind="roamed", ago=1.0, bssid=MAC),),
+        reasons=(wifi_link.Reason(kind="disconnected", by="ap", reason=1, text=NAME, times=1),),
+    ),
+    "wifi_scan": wifi_scan.Result(
+        access_points=1,
+        ssids=(NAME,),
+        ssids_missing=(NAME,),
+        bssids_missing=(MAC,),
+        neighbours=(wifi_scan.Neighbour(bssid=MAC, ssid=NAME),),
+    ),
+    "wifi_onboarding": wifi_onboarding.Result(join=1.0, ssid=NAME, bssid=MAC, roam_bssid=MAC, address="10.9.8.7"),
+    "wifi_air": wifi_air.Result(frames=1, bssid=MAC),
+}
+
+
+@pytest.mark.parametrize("probe", RADIO)
+def test_names_and_addresses_of_the_air_are_no_labels(probe: str) -> None:
+    made = exposition()
+    made.add(BOX, run(probe=probe, test="radio", target=None, interface="wlan0", result=RADIO[probe]), NOW)
+    shown = text(made)
+    assert f"fibrewatch_{probe}_" in shown
+    assert not any(told in shown for told in (MAC, NAME, "10.9.8.7"))
 
 
 def test_what_names_no_target_or_interface_has_empty_labels() -> None:

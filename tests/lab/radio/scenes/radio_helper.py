@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,15 @@ def _kill_supplicant() -> None:
 def _removed(world: World) -> Any:
     """The driver goes while a radio is away for an onboarding, and while another scans; then it comes again."""
     with ThreadPoolExecutor(1) as pool:
-        scanning = pool.submit(_said, Scan(interface="wlan2"))
-        told = _while_onboarding(world.radios.remove)
-        told["scan"] = scanning.result()
+        scanning = list[Future[str]]()
+
+        def go() -> None:
+            scanning.append(pool.submit(_said, Scan(interface="wlan2")))
+            wait_until(lambda: _up("wlan2"), "the scan to begin")
+            world.radios.remove()
+
+        told = _while_onboarding(go)
+        told["scan"] = scanning[0].result()
     told["without"] = _said(Scan(interface="wlan2"))
     world.radios.insert()
     run("ip", "link", "set", "wlan0", "up")
