@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from fibrewatch.config import nearest
-from fibrewatch.errors import FibrewatchError, StoreError
+from fibrewatch.errors import FibrewatchError
 from fibrewatch_collector.evidence import making
 from fibrewatch_collector.evidence.contents import Manifest
 from fibrewatch_collector.inventory import Inventory, Site, inventory_of
@@ -67,13 +67,13 @@ def run(job: Job) -> Manifest:
         FibrewatchError: It can't be made.
     """
     from fibrewatch_collector.evidence import keys
+    from fibrewatch_collector.store.connections import must_be_a_store
     from fibrewatch_collector.store.sqlite import SqliteStore
 
     inventory = inventory_of(job.written, "sites.toml")
     site, period = wanted(inventory, job.words)
     key = keys.read(Path(job.key))
-    if not Path(job.store).exists():
-        raise StoreError(f"{job.store}: there is no store")
+    must_be_a_store(Path(job.store))
     store = SqliteStore(Path(job.store))
     try:
         with Path(job.out).open("wb") as out:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fibrewatch.errors import StoreError
 from fibrewatch_collector.inventory import Inventory
 from fibrewatch_collector.operator.door import Door, opened
 from fibrewatch_collector.report import asked
@@ -16,10 +15,10 @@ def from_api(door: Door, words: Mapping[str, str], out: Path | None) -> int:
     """Asks a collector; returns the exit status.
 
     Raises:
-        AskError: The parameters don't fit together.
+        AskError: The parameters don't fit together, or a PDF would go to a terminal.
         ApiError: The collector does not answer, or refuses.
     """
-    asked.question(words)
+    _must_be_readable(asked.question(words), out)
     return _put(asyncio.run(_ask(door, words)), out)
 
 
@@ -30,17 +29,28 @@ def from_store(path: Path, inventory: Inventory, words: Mapping[str, str], out: 
         AskError: The report can't be made.
         StoreError: There is no store, or it can't be read.
     """
+    from fibrewatch_collector.store.connections import must_be_a_store
     from fibrewatch_collector.store.sqlite import SqliteStore
 
     question = asked.question(words)
-    if not path.exists():
-        raise StoreError(f"{path}: there is no store")
+    _must_be_readable(question, out)
+    must_be_a_store(path)
     store = SqliteStore(path)
     try:
         answer = asked.answer(store, inventory, question, datetime.now(UTC))
     finally:
         store.close()
     return _put(question.write(answer), out)
+
+
+def _must_be_readable(question: asked.Question, out: Path | None) -> None:
+    """No PDF into a terminal.
+
+    Raises:
+        AskError: It would be one.
+    """
+    if question.format == "pdf" and out is None and sys.stdout.isatty():
+        raise asked.AskError("a PDF is nothing for a terminal: --output FILE says where it goes")
 
 
 async def _ask(door: Door, words: Mapping[str, str]) -> bytes:

@@ -42,6 +42,8 @@ COUNTS = ("valid", "censored", "invalid", "failed", "skipped", "undated", "missi
 QUANTILES = ("n", "p5", "p50", "p95", "p99", "relative_error")
 MONTH = ("territory", "city", "month", "sites", "uplinks", *MINUTES)
 ANSWERS = ("pass", "fail", "undecided", "insufficient")
+_FORMULA = frozenset("=+-@＝＋－＠")
+"""What a spreadsheet takes for a formula's begin, also after space."""
 
 
 Language = Literal["en", "fr"]
@@ -149,11 +151,12 @@ def _month(balance: Balance, number: int) -> Row:
 
 
 def _cell(value: object) -> object:
-    """None is empty; a text that a spreadsheet would take for a formula is marked as text."""
+    """None is empty, a text one line; one that a spreadsheet would take for a formula is marked as text."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
-        return f"'{value}"
+    if isinstance(value, str):
+        line = " ".join(value.splitlines())
+        return f"'{line}" if line.strip()[:1] in _FORMULA else line
     return "" if value is None else value
 
 

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,19 @@ def store_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {e}", full=str(e) == _FULL) from e
 
 
+def must_be_a_store(path: Path) -> None:
+    """Asked before opening by who only reads: opening makes a store of an empty file.
+
+    Raises:
+        StoreError: There is none.
+    """
+    if not path.exists():
+        raise StoreError(f"{path}: there is no store")
+    with store_errors(path), closing(_reader(path)) as db:
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name='measurement'").fetchone() is None:
+            raise StoreError(f"{path}: it is no store")
+
+
 def writer(path: Path) -> sqlite3.Connection:
     """The connection that writes; a commit on it survives a power cut."""
     db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
@@ -34,6 +47,11 @@ def writer(path: Path) -> sqlite3.Connection:
     db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     db.execute(f"PRAGMA journal_size_limit={_WAL_KEEP_BYTES}")
     return db
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"  # Path.as_uri quotes what a URI can't hold
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
 
 
 class Readers:
@@ -48,9 +66,7 @@ class Readers:
         """This thread's connection."""
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
-            # Path.as_uri quotes what a URI can't hold
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            db = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            db = _reader(self._path)
             self._local.db = db
             self._all.append(db)
         return db

@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch.wire import ScheduledTest, encode
 from fibrewatch_collector.inventory import load_inventory
 from fibrewatch_collector.operator import cli
-from fibrewatch_collector.report import asked, figures
+from fibrewatch_collector.report import asked, figures, output
 from fibrewatch_collector.report.asked import AskError
 from fibrewatch_collector.sla import periods
 from fibrewatch_collector.store import Bin
 from fibrewatch_collector.store.sqlite import SqliteStore
+from tests.support import report as made
 from tests.support.measurements import AGENT, delivery, good, raw_window
 
 SITES = Path(__file__).parents[3] / "deploy" / "sites.example.toml"
@@ -153,6 +155,26 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.Ca
     status, out, err = report(capsys, "--store", str(missing), "--sites", str(SITES), "--all", "--month", "2026-02")
     assert (status, out, err) == (2, "", f"fibrewatch: {missing}: there is no store\n")
     assert not missing.exists()
+
+
+@pytest.mark.parametrize(("body", "problem"), [(b"", "it is no store"), (b"hello" * 999, "file is not a database")])
+def test_a_file_that_is_no_store_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes, problem: str
+) -> None:
+    other = tmp_path / "other.db"
+    other.write_bytes(body)
+    where = ("--store", str(other), "--sites", str(SITES))
+    assert report(capsys, *where, "--all", "--month", "2026-02") == (2, "", f"fibrewatch: {other}: {problem}\n")
+    assert other.read_bytes() == body
+    assert list(tmp_path.iterdir()) == [other]
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t=", "\r\n-", "＝"])
+def test_no_name_is_a_spreadsheets_formula(sign: str) -> None:
+    full = made.report()
+    named = replace(full, findings=(replace(full.findings[0], source=f"{sign}1+1"),))
+    (row,) = csv.DictReader(io.StringIO(output.FORMATS["csv"].write(named, output.Manner()).decode().split("\n\n")[0]))
+    assert row["source"].startswith("'")
 
 
 def test_store_and_sites_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,14 +14,16 @@ from jinja2 import Environment
 from msgspec.structs import replace
 
 from fibrewatch.measurement import ERRORS, Role
-from fibrewatch_collector.report import model
+from fibrewatch.results import PROBES
+from fibrewatch_collector.report import figures, model
 from fibrewatch_collector.report.output import AUDIENCES, LANGUAGES, Audience, Language
-from fibrewatch_collector.report.page import findings, render
+from fibrewatch_collector.report.page import findings, render, svg
 from fibrewatch_collector.report.page.plots import throughput
 from fibrewatch_collector.report.page.shown import Shown
 from fibrewatch_collector.report.page.words import Words, catalogue
 from fibrewatch_collector.sla import bins, periods
 from fibrewatch_collector.sla.proportions import Answer
+from fibrewatch_collector.store import hour
 from tests.support import report as made
 
 NARROW, HARD = "\u202f", "\u00a0"
@@ -59,6 +61,18 @@ def test_every_word_of_the_contract_has_a_name() -> None:
     assert missing == []
     kinds = [kind for kind in get_args(model.ObjectiveKind) if f"objective.{kind}" not in catalogue("en")]
     assert kinds == []
+
+
+def test_every_figure_that_is_shown_has_a_name_in_each_language() -> None:
+    shown = [
+        f"metric.{name}.{field}"
+        for name, probe in PROBES.items()
+        for field, metric in probe.fields
+        if metric.kind == "histogram" or field in hour.samples(probe)
+    ]
+    assert len(shown) > 60
+    assert [each for each in shown if each not in catalogue("fr")] == []
+    assert [f"formula.{name}" for name in figures.formulas() if f"formula.{name}" not in catalogue("fr")] == []
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
@@ -291,6 +305,65 @@ def test_the_rich_report_tells_its_figures_in_french() -> None:
     ):
         assert words in told, words
     assert "0.99871" in told
+
+
+def test_names_from_outside_are_text_and_nothing_else() -> None:
+    full, evil = made.report(), '</title></svg><script>alert("1")</script>'
+    report = replace(
+        full,
+        site=replace(full.site, name=evil, city=evil, territory_name=evil),
+        findings=tuple(replace(each, subject=evil, source=evil) for each in full.findings),
+        wifi=tuple(replace(each, floor=evil) for each in full.wifi),
+        uplinks=tuple(replace(each, operator=evil) for each in full.uplinks),
+        methods=replace(full.methods, contract=evil, responders=(evil,)),
+    )
+    for page in (
+        *(render.html(report, "fr", audience) for audience in AUDIENCES),
+        render.html(model.Fleet(period=made.OCTOBER, territory="paris", sites=(report,)), "fr"),
+    ):
+        tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+        assert not any(each.tag in ("script", "img") for each in tree.iter())
+        assert "<script" not in page
+
+
+def test_what_a_plot_has_no_room_for_is_in_its_description() -> None:
+    name = "salle-des-conférences-du-rez-de-chaussée-nord"
+    floor = model.FloorWifi(floor=name, good=9, measured=10)
+    page = render.html(replace(made.report(), wifi=(floor, replace(floor, good=0, measured=0))), "fr")
+    assert f">{name[:21]}…</text>" in page
+    assert f"étage {name}{NARROW}: 90,0{NARROW}%" in page
+    assert "non mesuré</text>" in page
+
+
+def heights(page: str) -> Iterator[tuple[float, float]]:
+    """Each drawing's height, and where its lowest text stands."""
+    for size, inner in re.findall(r'viewBox="0 0 720 ([0-9.]+)"(.*?)</svg>', page, re.S):
+        yield float(size), max(float(y) for y in re.findall(r'<text x="[^"]+" y="([^"]+)"', inner))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_drawing_cuts_its_legend(language: Language) -> None:
+    found = list(heights(render.html(made.report(), language)))
+    assert len(found) >= 6
+    assert all(lowest + 2 <= height for height, lowest in found), found
+
+
+def luminance(colour: str) -> float:
+    """Relative (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_all_text_stands_out_from_its_ground() -> None:
+    """4.5 to 1 (WCAG 2.2, 1.4.3), on each ground that text is set on."""
+    css = PAGES.joinpath("templates", "style.css").read_text("utf-8")
+    written = {*re.findall(r"[{;] ?color: (#[0-9a-f]{6})", css), svg.INK, svg.MUTED, "#1b1f24"}
+    assert len(written) >= 4
+    for text in written:
+        for ground in ("#ffffff", svg.PALE):
+            light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
 
 
 def test_a_quiet_month_says_so() -> None:

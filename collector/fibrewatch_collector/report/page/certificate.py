@@ -64,6 +64,10 @@ def html(sealed: Sealed, language: Language) -> str:
         sealed=sealed,
         rows=findings.rows(words, made.tests),
         place=words.text("rollout.floor", floor=made.floor) if made.floor else words.text("rollout.whole"),
-        formulas=", ".join(f"{name} {version}" for name, version in sorted(made.formulas.items())),
+        formulas=", ".join(_formula(words, *each) for each in sorted(made.formulas.items())),
         print=" ".join(sealed.sha256[at : at + 8] for at in range(0, 64, 8)),
     )
+
+
+def _formula(words: Words, name: str, version: int) -> str:
+    return words.text("methods.formula", name=words.named("formula", name), version=str(version))

@@ -217,12 +217,12 @@ class Shown:
 
     def loss(self, series: Series) -> str:
         """Of packets, where a series sends any."""
-        if not series.sent:
-            return "–"
-        lost = self.words.text(
-            "series.lost_of", lost=self.words.number(series.lost), sent=self.words.number(series.sent)
-        )
-        return f"{self.words.percent(series.lost / series.sent)} ({lost})"
+        return self.words.percent(series.lost / series.sent) if series.sent else "–"
+
+    def lost(self, series: Series) -> str:
+        """How many packets that is."""
+        words = self.words
+        return words.text("series.lost_of", lost=words.number(series.lost), sent=words.number(series.sent))
 
     def why(self, series: Series) -> list[str]:
         """Reasons of what is invalid or failed."""

@@ -81,6 +81,11 @@ def dots(name: str, colour: str, background: str = "#ffffff") -> str:
     return element("defs", element("pattern", ground, dot, id=name, width=6, height=6, patternUnits="userSpaceOnUse"))
 
 
+def shortened(words: str, most: int) -> str:
+    """What there is room for; a drawing's description has it whole."""
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
+
+
 def steps(highest: float, count: int = 4) -> list[float]:
     """Places of an axis from 0 on, a round number apart; the last is at or above the highest value."""
     step = _round_up(highest / count) if highest > 0 else 1.0
@@ -93,8 +98,8 @@ def _round_up(value: float) -> float:
     return next(size * step for step in (1, 2, 2.5, 3, 4, 5, 10) if size * step >= value * (1 - 1e-9))
 
 
-def legend(entries: Iterable[tuple[str, str]], y: float, x: float = 0.0) -> str:
-    """Marks with what they mean, in one row or more; a mark is drawn round 0,0 within ±7."""
+def legend(entries: Iterable[tuple[str, str]], y: float, x: float = 0.0) -> tuple[str, float]:
+    """Marks with what they mean, in one row or more, and where these end; a mark is drawn round 0,0 within ±7."""
     found, left = [], x
     for mark, words in entries:
         width = 24 + 5.6 * len(words) + 14
@@ -103,7 +108,7 @@ def legend(entries: Iterable[tuple[str, str]], y: float, x: float = 0.0) -> str:
         found.append(element("g", mark, transform=f"translate({_number(left + 8)},{_number(y - 4)})"))
         found.append(text(left + 21, y, words, font_size=10.5, fill=MUTED))
         left += width
-    return "".join(found)
+    return "".join(found), y + 8
 
 
 def _attribute(value: object) -> str:

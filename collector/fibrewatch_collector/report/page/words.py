@@ -23,6 +23,8 @@ Message = str | Mapping[str, str]
 _NARROW, _HARD = "\u202f", "\u00a0"
 _RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"))
 _MOST_DIGITS = 5
+_LONG_S = 120.0
+"""From here on hours and days say more than milliseconds."""
 
 
 @cache
@@ -141,7 +143,7 @@ class Words:
     def value(self, amount: float, unit: str) -> str:
         """A figure of any metric, by its unit."""
         if unit == "seconds":
-            return self.delay(amount)
+            return self.delay(amount) if abs(amount) < _LONG_S else self.minutes(round(amount / 60))
         if unit == "ratio":
             return self.percent(amount)
         if unit == "bytes_per_second":

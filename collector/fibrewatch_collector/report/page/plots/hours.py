@@ -10,7 +10,7 @@ from fibrewatch_collector.report.page.plots import axes
 from fibrewatch_collector.report.page.svg import Scale
 from fibrewatch_collector.report.page.words import Words
 
-TOP, BOTTOM, HEIGHT = 14.0, 156.0, 204.0
+TOP, BOTTOM = 14.0, 156.0
 _BAND = "#b9d4ea"
 
 
@@ -21,8 +21,9 @@ def hours(words: Words, name: str, title: str, figures: Sequence[Hour]) -> Marku
     scale, across = Scale(0.0, levels[-1], BOTTOM, TOP), Scale(0, 24, axes.LEFT, axes.RIGHT)
     parts = [*_hours(words, across), *axes.levels(_levels(words, levels), scale)]
     parts += _bands(known, scale, across)
-    parts.append(svg.legend(_legend(words), BOTTOM + 40, axes.LEFT))
-    return svg.drawing(name, title, told(words, known), HEIGHT, parts)
+    legend, height = svg.legend(_legend(words), BOTTOM + 40, axes.LEFT)
+    parts.append(legend)
+    return svg.drawing(name, title, told(words, known), height, parts)
 
 
 def told(words: Words, known: Sequence[Hour]) -> str:

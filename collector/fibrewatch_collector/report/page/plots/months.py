@@ -10,6 +10,7 @@ from fibrewatch_collector.report.page.svg import Scale
 from fibrewatch_collector.report.page.words import Words
 
 LEFT, RIGHT, TOP, ROW = 150.0, svg.WIDTH - 8.0, 30.0, 40.0
+_LABEL = 23
 _BANDS = ((0.9999, "#bcd7ec"), (0.999, "#dbe9f4"), (0.99, "#f8dcc4"))
 
 
@@ -21,7 +22,7 @@ def months(words: Words, name: str, year: int, cities: Mapping[str, Sequence[Cit
     told = []
     for row, (city, found) in enumerate(cities.items()):
         y = TOP + row * ROW
-        parts.append(svg.text(LEFT - 10, y + 22, city, font_size=12, text_anchor="end"))
+        parts.append(svg.text(LEFT - 10, y + 22, svg.shortened(city, _LABEL), font_size=11.5, text_anchor="end"))
         parts += _cells(words, name, across, y, found)
         said = [
             words.text("balance.plot_point", month=words.month_alone(each.month), share=share(words, each.ratio))

@@ -12,7 +12,7 @@ from fibrewatch_collector.report.page.svg import Scale
 from fibrewatch_collector.report.page.words import Words
 from fibrewatch_collector.sla.periods import Period
 
-TOP, BOTTOM, HEIGHT = 8.0, 74.0, 124.0
+TOP, BOTTOM = 8.0, 74.0
 _LEAST_WIDTH = 2.4
 _KEYS = ("plot_counted", "plot_not_counted", "plot_maintenance", "plot_late")
 
@@ -32,16 +32,19 @@ def timeline(
         parts.append(_bar(time, stretch, (52.0, 16.0), _work(name, each)))
     for outage in sorted(outages, key=lambda one: one.counts):
         parts.append(_bar(time, (outage.begin, outage.end), (16.0, 28.0), _fill(name, outage)))
-    parts.append(svg.legend(_legend(words, name, outages, works), BOTTOM + 36, axes.LEFT))
+    legend, height = svg.legend(_legend(words, name, outages, works), BOTTOM + 36, axes.LEFT)
+    parts.append(legend)
     title = words.text("outages.plot", uplink=uplink)
-    return svg.drawing(name, title, told(words, outages), HEIGHT, parts)
+    return svg.drawing(name, title, told(words, outages), height, parts)
 
 
 def told(words: Words, outages: Sequence[Outage]) -> str:
     """What a screen reader says of it; each outage is in the table."""
     counting = sum(each.counts for each in outages)
     return words.text(
-        "outages.plot_desc", n=words.count("outages.count", len(outages)), counting=words.number(counting)
+        "outages.plot_desc",
+        n=words.count("outages.count", len(outages)),
+        counting=words.count("outages.plot_counting", counting),
     )
 
 

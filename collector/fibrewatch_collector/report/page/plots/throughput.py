@@ -12,7 +12,7 @@ from fibrewatch_collector.report.page.svg import Scale
 from fibrewatch_collector.report.page.words import Words
 from fibrewatch_collector.sla.periods import Period
 
-TOP, BOTTOM, HEIGHT = 24.0, 196.0, 244.0
+TOP, BOTTOM = 24.0, 196.0
 _DRAWN = 1200
 _ORDER = ("invalid", "censored", "valid")
 
@@ -30,8 +30,9 @@ def throughput(
         mine = thinned([one for one in transfers if one.verdict == verdict], time)
         if mine:
             parts.append(marks(verdict, [(axes.at(each.at, time), scale(each.goodput)) for each in mine]))
-    parts.append(svg.legend(_legend(words, transfers), BOTTOM + 40, axes.LEFT))
-    return svg.drawing(name, title, told(words, transfers, contract), HEIGHT, parts)
+    legend, height = svg.legend(_legend(words, transfers), BOTTOM + 40, axes.LEFT)
+    parts.append(legend)
+    return svg.drawing(name, title, told(words, transfers, contract), height, parts)
 
 
 def thinned(transfers: Sequence[Transfer], time: Scale) -> list[Transfer]:
