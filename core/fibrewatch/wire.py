@@ -266,6 +266,9 @@ def decode_measurement(raw: bytes | Raw) -> AnyMeasurement:
     """
     _check_size(raw, MAX_MEASUREMENT_BYTES)
     try:
+        str(
+            raw, "utf-8"
+        )  # fields that we don't know are skipped unread, but whoever asks for the measurement gets them
         probe = _peek_decoder.decode(raw).probe
         measurement = (_measurement_decoders.get(probe) or _decoder_for(probe)).decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fibrewatch_collector.operator.folder import own_folder
 from tests.support.mosquitto import free_port
 from tests.support.waiting import wait_until
 
@@ -116,14 +117,18 @@ def test_interrupted_before_its_time_it_has_shown_nothing(start: Callable[..., D
     assert demo.said().splitlines()[-1] == "fibrewatch demo: interrupted"
 
 
-def test_a_killed_demo_leaves_no_process(start: Callable[..., Demo]) -> None:
+def test_a_killed_demo_leaves_no_process_and_the_next_one_removes_its_files(start: Callable[..., Demo]) -> None:
     demo = start()
     demo.wait_until_said("measuring; page")
     family = demo.family()
     assert len(family) >= 5
+    (folder,) = {Path(each.cwd()) for each in family if "fibrewatch-demo-" in each.cwd()}
     demo.process.kill()
     demo.process.wait()
     wait_until(lambda: not still_there(family), lambda: str(still_there(family)), 60)
+    assert folder.exists()
+    with own_folder("fibrewatch-demo-"):
+        assert not folder.exists()
 
 
 def test_a_child_that_dies_ends_the_demo_with_its_last_words(start: Callable[..., Demo]) -> None:

@@ -5,14 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import aiomqtt
 import pytest
 
+from fibrewatch.errors import ToolError
 from fibrewatch.wire import MAX_PAYLOAD_BYTES
 from fibrewatch_collector.operator.children import ChildEndedError, Family
+from fibrewatch_collector.operator.folder import own_folder
 from fibrewatch_collector.operator.ports import can_listen, free_ports, listens
 
 PARENT = """
@@ -137,3 +140,26 @@ def test_free_ports_come_in_a_row_and_are_free() -> None:
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not can_listen(server.getsockname()[1])
+
+
+def test_a_folder_in_use_is_left_alone_and_one_left_behind_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("kept-a", "mine-old", "elsewhere"):
+        (tmp_path / name / "inside").mkdir(parents=True)
+    (tmp_path / "mine-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "mine-file").write_text("")
+    with own_folder("mine-") as first, own_folder("mine-") as second:
+        (first / "file").write_text("")
+        assert first.is_dir()
+        assert second.is_dir()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"kept-a", "elsewhere", "mine-link", "mine-file"}
+    assert (tmp_path / "elsewhere" / "inside").exists()
+
+
+def test_without_a_place_for_files_the_demo_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(ToolError, match=r"no folder for temporary files: .*/missing.*: No such file"), own_folder("x-"):
+        pass

@@ -14,6 +14,7 @@ from fibrewatch.wire import MAX_SEQUENCE, SpoolState
 from fibrewatch_agent.spool.disk import Disk, DiskRefused
 from fibrewatch_agent.spool.file import COMMIT_BYTES
 from fibrewatch_agent.spool.memory import Drops, Waiting
+from fibrewatch_agent.spool.passing import Passing
 from fibrewatch_agent.spool.rows import Chunk, Drop, Kind, Row, chunk_of, drop_row, redated, released
 from fibrewatch_agent.spool.stream import Bounds, Stream
 from fibrewatch_agent.spool.table import Oldest, Table
@@ -47,7 +48,7 @@ class Backlog:
         self._bounds, self._boot, self._clock, self._boottime = bounds, boot, clock, boottime
         self._current = Stream(1, stream, boot)
         self._streams = [self._current]
-        self._waiting, self._drops = Waiting(), Drops()
+        self._waiting, self._drops, self._passing = Waiting(), Drops(), Passing()
         self._rows = self._dead = 0  # rows in the file; of them acknowledged
         self._loaded = self._closing = False
         self._clock_good = False
@@ -78,6 +79,8 @@ class Backlog:
         self._count_dead(table)
         if not self._loaded:
             self._drops.untold, self._loaded = table.drops(), True
+            for started_at in table.starts():
+                self._passing.saw(started_at)
 
     def _file_lost(self) -> None:
         """The file was damaged: the current stream goes on and says what it lost."""
@@ -122,6 +125,8 @@ class Backlog:
     def _push(self, row: Row) -> None:
         self._current.last += 1
         row.number = self._current.last
+        if row.started_at is not None:
+            self._passing.saw(row.started_at)
         self._waiting.push(row)
 
     def _try_to_write(self) -> None:
@@ -159,9 +164,10 @@ class Backlog:
                 self._drop(table, rows, "bytes")
 
     def _bound_age(self, table: Table) -> None:
-        """Drops what is too old, but only while the clock is good: a wrong one must not empty the spool."""
+        """Drops what is too old, but only while the clock is good, not for its leaps: they must not empty the spool."""
         if self._clock_good:
-            while rows := table.oldest(DROP_ROWS, self._clock() - self._bounds.max_age_s):
+            before = self._passing.before(self._clock(), self._bounds.max_age_s, table.first_start())
+            while rows := table.oldest(DROP_ROWS, before):
                 self._drop(table, rows, "age")
 
     def _drop(self, table: Table, rows: list[Oldest], cause: Cause) -> None:

@@ -1,7 +1,7 @@
 """The rows of an open spool file. Every method blocks, and one thread at a time calls them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +16,9 @@ _KINDS = set(Kind)
 _LATEST = 253_402_300_800.0  # the year 10000
 DELETE_ROWS = 256
 """In one transaction, so that the WAL stays within what is allocated."""
+
+
+_STARTS = "SELECT started_at FROM measurement WHERE kind = 0 AND started_at IS NOT NULL ORDER BY key"
 
 
 class StreamRow(NamedTuple):
@@ -148,6 +151,15 @@ class Table:
         """Forgets a stream that has no rows any more."""
         with self.file.transaction(durable=False):
             self._db.execute("DELETE FROM stream WHERE number = ?", (stream,))
+
+    def starts(self) -> Iterator[float]:
+        """When each dated row started, in their order; reads the whole tree."""
+        return (at for (at,) in self._db.execute(_STARTS) if isinstance(at, float))
+
+    def first_start(self) -> float | None:
+        """When the first of them started."""
+        row = self._db.execute(f"{_STARTS} LIMIT 1").fetchone()
+        return None if row is None else _moment(row[0])
 
     def oldest(self, limit: int, before: float | None = None) -> list[Oldest]:
         """The first rows that may be dropped; with `before`, of the first dated ones those that started before."""

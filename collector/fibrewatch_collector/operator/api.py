@@ -14,6 +14,7 @@ from msgspec import Struct
 from fibrewatch.errors import FibrewatchError
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import SpoolState
+from fibrewatch_collector.answers import Declarations, Declared, Page, Problem, Steps
 from fibrewatch_collector.ledger import certificates, maintenance, rollout
 
 TIMEOUT_S = 10.0
@@ -85,38 +86,12 @@ class _Agents(Struct):
     agents: list[Agent]
 
 
-class Page(Struct, frozen=True, kw_only=True):
-    """Measurements; `next` is `after` for the next page, None on the last one."""
-
-    measurements: list[Stored]
-    next: int | None
-
-
-class _Problem(Struct):
-    error: str
-
-
 def _why(body: bytes) -> str:
     """What the collector says of it."""
     try:
-        return f": {msgspec.json.decode(body, type=_Problem).error}"
+        return f": {msgspec.json.decode(body, type=Problem).error}"
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
-
-
-class Declared(Struct, frozen=True, kw_only=True):
-    """A declaration of work, and whether it was made before it began."""
-
-    in_time: bool
-    declaration: maintenance.Declaration
-
-
-class _Declarations(Struct):
-    maintenance: list[Declared]
-
-
-class _Steps(Struct):
-    rollout: list[rollout.Step]
 
 
 class Api:
@@ -133,9 +108,9 @@ class Api:
         """All of them."""
         return (await self._read("/api/v1/agents", _Agents)).agents
 
-    async def measurements(self, probe: str, after: int = 0) -> Page:
+    async def measurements(self, probe: str, after: int = 0) -> Page[Stored]:
         """A page of one probe's."""
-        return await self._read(f"/api/v1/measurements?probe={probe}&after={after}&limit=1000", Page)
+        return await self._read(f"/api/v1/measurements?probe={probe}&after={after}&limit=1000", Page[Stored])
 
     async def report(self, words: Mapping[str, str]) -> bytes:
         """A report in the format that was asked for; takes longer than other answers."""
@@ -161,7 +136,7 @@ class Api:
 
     async def declarations(self, territory: str | None = None, site: str | None = None) -> list[Declared]:
         """Declared work, oldest first."""
-        return (await self._read(f"/api/v1/maintenance{_query(territory, site)}", _Declarations)).maintenance
+        return (await self._read(f"/api/v1/maintenance{_query(territory, site)}", Declarations)).maintenance
 
     async def declare(self, wish: maintenance.Wish) -> Declared:
         """Declares work."""
@@ -173,7 +148,7 @@ class Api:
 
     async def steps(self, territory: str | None = None, site: str | None = None) -> list[rollout.Step]:
         """All steps of the rollout, in the order in which they were recorded."""
-        return (await self._read(f"/api/v1/rollout{_query(territory, site)}", _Steps)).rollout
+        return (await self._read(f"/api/v1/rollout{_query(territory, site)}", Steps)).rollout
 
     async def take_step(self, wish: rollout.Wish) -> rollout.Step:
         """Records a state reached."""

@@ -10,8 +10,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from fibrewatch_collector.answers import Declared
 from fibrewatch_collector.ledger import certificates, maintenance, rollout
-from fibrewatch_collector.operator.api import Api, Declared
+from fibrewatch_collector.operator.api import Api
 from fibrewatch_collector.operator.door import Door, opened
 
 T = TypeVar("T")

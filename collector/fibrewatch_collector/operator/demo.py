@@ -9,8 +9,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiohttp
 from rich.console import Console
@@ -20,6 +18,7 @@ from fibrewatch.errors import FibrewatchError
 from fibrewatch_collector.operator import files, observe, view
 from fibrewatch_collector.operator.api import Api, ApiError
 from fibrewatch_collector.operator.children import ChildEndedError, Family
+from fibrewatch_collector.operator.folder import own_folder
 from fibrewatch_collector.operator.ports import can_listen, free_ports, listens
 
 START_TIMEOUT_S = 60.0
@@ -74,8 +73,8 @@ def _may_ping(kind: socket.SocketKind) -> bool:
 
 async def _run(options: Options) -> int:
     """Whatever happens, no process and no file is left behind."""
-    with TemporaryDirectory(prefix="fibrewatch-demo-") as folder, _signals() as stopped:
-        family = Family(Path(folder))
+    with own_folder("fibrewatch-demo-") as folder, _signals() as stopped:
+        family = Family(folder)
         try:
             async with aiohttp.ClientSession() as session:
                 return await _Demo(options, family, stopped, session).run()

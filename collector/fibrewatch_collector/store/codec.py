@@ -10,8 +10,16 @@ import logging
 import zlib
 from hashlib import blake2b
 
+import msgspec
+
 log = logging.getLogger(__name__)
 
+
+class _Object(msgspec.Struct):
+    """Any: its fields are skipped, but all of it must be JSON."""
+
+
+_skim = msgspec.json.Decoder(_Object)
 _WINDOW_BITS = 11  # 2 KiB: a bigger window costs more to set up than it saves
 _MEMORY_LEVEL = 5
 _LEVEL = 5  # 4 is 2 µs cheaper and 7 bytes a noisy window longer; 6 and more save nothing beyond
@@ -66,12 +74,19 @@ def unpack(body: bytes, dictionary: bytes) -> bytes:
 
 
 def readable(body: bytes, dictionary: bytes, where: str) -> bytes | None:
-    """As `unpack`; None, and a line in the log, where that can't be had: one bad byte must not stop all the rest."""
+    """As `unpack`; None, and a line in the log, where that can't be had: one bad byte must not stop all the rest.
+
+    Raw deflate has no checksum, so a damaged body may inflate to anything; what is no JSON would spoil whatever it
+    is put into, an API's page or an export.
+    """
     try:
-        return unpack(body, dictionary)
-    except (zlib.error, TypeError) as e:  # TypeError: SQLite doesn't look at a damaged row's types
+        raw = unpack(body, dictionary)
+        raw.decode()
+        _skim.decode(raw)
+    except (zlib.error, TypeError, ValueError) as e:  # TypeError: SQLite doesn't look at a damaged row's types
         log.error("a measurement can't be read any more and is left out: %s: %s", where, e)  # noqa: TRY400 no trace
         return None
+    return raw
 
 
 def dictionary_of(raw: bytes) -> bytes:

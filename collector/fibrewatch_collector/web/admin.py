@@ -10,10 +10,10 @@ from msgspec import Struct
 from fibrewatch_collector.access.audit import Audit, Change
 from fibrewatch_collector.access.records import TokenFile
 from fibrewatch_collector.access.tokens import Token
+from fibrewatch_collector.answers import Problem
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.web.declarations import answer
 from fibrewatch_collector.web.query import QueryError
-from fibrewatch_collector.web.views import Problem
 
 NEWEST = 1000
 

@@ -6,14 +6,13 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
 
 from fibrewatch.config import nearest
+from fibrewatch_collector.answers import Declarations, Declared, Steps
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.ledger import LedgerError, books, certificates, maintenance, rollout
 from fibrewatch_collector.ledger.maintenance import Declaration
-from fibrewatch_collector.ledger.rollout import Step
 from fibrewatch_collector.report import acceptance
 from fibrewatch_collector.store import Store
 from fibrewatch_collector.web.query import QueryError
@@ -23,25 +22,6 @@ T = TypeVar("T")
 STATUS = {"wrong": 400, "unknown": 404, "conflict": 409}
 MAX_BODY_BYTES = 16 * 1024
 BODY_TIMEOUT_S = 10.0
-
-
-class DeclarationView(Struct, frozen=True, kw_only=True):
-    """A declaration, whether it was made in time, and until when it holds."""
-
-    in_time: bool
-    declaration: Declaration
-
-
-class Declarations(Struct, frozen=True, kw_only=True):
-    """GET /api/v1/maintenance."""
-
-    maintenance: list[DeclarationView]
-
-
-class Steps(Struct, frozen=True, kw_only=True):
-    """GET /api/v1/rollout: all steps, in the order in which they were recorded."""
-
-    rollout: list[Step]
 
 
 class Declaring:
@@ -127,8 +107,8 @@ class Declaring:
         return web.Response(body=raw, content_type=manner.content_type, charset=charset, headers=headers)
 
 
-def _view(found: Declaration) -> DeclarationView:
-    return DeclarationView(in_time=found.in_time, declaration=found)
+def _view(found: Declaration) -> Declared:
+    return Declared(in_time=found.in_time, declaration=found)
 
 
 def _place(request: web.Request) -> tuple[str | None, str | None]:

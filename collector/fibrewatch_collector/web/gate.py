@@ -19,11 +19,11 @@ from fibrewatch_collector.access.records import TokenFile
 from fibrewatch_collector.access.scopes import Scope
 from fibrewatch_collector.access.sessions import Sessions
 from fibrewatch_collector.access.tokens import Token
+from fibrewatch_collector.answers import Problem
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.own_metrics import OwnMetrics
 from fibrewatch_collector.web import signin
 from fibrewatch_collector.web.declarations import BODY_TIMEOUT_S, answer
-from fibrewatch_collector.web.views import Problem
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from fibrewatch.errors import ConfigError, StoreError
 from fibrewatch_collector.access import AccessError, settings
+from fibrewatch_collector.answers import Problem
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.evidence import EvidenceError
 from fibrewatch_collector.families import CONTENT_TYPE, OPENMETRICS_TYPE
@@ -291,4 +292,4 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _problem(request: web.Request, status: int, text: str) -> web.Response:
-    return _json(request, views.Problem(error=text), status)
+    return _json(request, Problem(error=text), status)

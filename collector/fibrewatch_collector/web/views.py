@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from msgspec import Raw, Struct
 
 from fibrewatch.wire import AgentId, SpoolState, Status
+from fibrewatch_collector.answers import Page
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.inventory import Site
 from fibrewatch_collector.sla.bins import totals
@@ -113,19 +114,6 @@ class Agents(Struct, frozen=True, kw_only=True):
     agents: list[AgentAnswer]
 
 
-class Measurements(Struct, frozen=True, kw_only=True):
-    """GET /api/v1/measurements; `next` is the value of `after` for the next page, None on the last one."""
-
-    measurements: list[MeasurementView]
-    next: int | None
-
-
-class Problem(Struct, frozen=True, kw_only=True):
-    """Why a request was not answered."""
-
-    error: str
-
-
 def sites(hub: Hub) -> Sites:
     """All sites of the inventory."""
     return Sites(at=moment(hub.now()), sites=[_site(hub, site) for site in hub.inventory.sites.values()])
@@ -213,9 +201,9 @@ def _latest(hub: Hub, agent: AgentId) -> Iterator[LatestView]:
         )
 
 
-def measurements(rows: list[Stored], limit: int) -> Measurements:
+def measurements(rows: list[Stored], limit: int) -> Page[MeasurementView]:
     """A page of what the store holds."""
-    return Measurements(
+    return Page(
         measurements=[
             MeasurementView(
                 row=row.row,

@@ -128,6 +128,35 @@ async def test_a_clock_that_is_not_good_drops_nothing_for_its_age(tmp_path: Path
     await second.close()
 
 
+async def test_a_clock_set_years_ahead_makes_nothing_old(tmp_path: Path) -> None:
+    """Nor does it after a restart; what is too old by the time that passed goes all the same, on either clock."""
+    ahead = NOW + 5000 * DAY_S
+    for clock, at in ((NOW, 0.0), (ahead, 0.5), (ahead + 60, 0.6), (NOW + 0.7 * DAY_S, 0.7)):
+        spool = open_spool(tmp_path, max_age_s=2 * DAY_S, clock=lambda clock=clock: clock)
+        await spool.append(measurement(round(10 * at), at=clock), dated=True)
+        assert (spool.state().depth, spool.state().dropped) == (sum(at >= each for each in (0, 0.5, 0.6, 0.7)), 0)
+        await spool.close()
+    later = open_spool(tmp_path, max_age_s=2 * DAY_S, clock=lambda: NOW + 4 * DAY_S)
+    for day in (1.6, 2.5, 3.4, 4.0):
+        await later.append(measurement(round(10 * day), at=NOW + day * DAY_S), dated=True)
+    taken = await drain(later)
+    assert indices(taken) == [5, 6, 25, 34, 40]
+    assert {told["cause"] for told in drops(taken)} == {"age"}
+    assert sum(told["dropped"] for told in drops(taken)) == 3
+    await later.close()
+
+
+async def test_a_spool_whose_clock_stays_ahead_is_still_bounded_by_age(tmp_path: Path) -> None:
+    now = [NOW]
+    spool = open_spool(tmp_path, max_age_s=2 * DAY_S, clock=lambda: now[0])
+    await spool.append(measurement(0), dated=True)
+    for hours in range(0, 72, 12):
+        now[0] = NOW + 5000 * DAY_S + hours * 3600
+        await spool.append(measurement(1 + hours, at=now[0]), dated=True)
+    assert indices(await drain(spool)) == [13, 25, 37, 49, 61]
+    await spool.close()
+
+
 async def test_an_emptied_spool_gives_the_disk_back(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     await fill(spool, range(300), size=30_000)

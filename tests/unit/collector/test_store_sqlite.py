@@ -363,7 +363,14 @@ def test_damaged_file_is_a_store_error(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "store.db")
 
 
-@pytest.mark.parametrize("body", ["x'ff'", "x''", "zeroblob(200)"])
+def packed(raw: bytes) -> str:
+    """What inflates well, with whatever dictionary, but to this."""
+    return f"x'{codec.pack(raw, b'').hex()}'"
+
+
+@pytest.mark.parametrize(
+    "body", ["x'ff'", "x''", "zeroblob(200)", packed(b"no JSON"), packed(b'{"probe":"\xff"}'), packed(b'{"probe":1}}')]
+)
 def test_measurement_damaged_on_the_disk_is_left_out_and_stops_nothing(
     store: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, body: str
 ) -> None:

@@ -152,13 +152,27 @@ def usable(batch: wire.Batch) -> list[bool]:
         GOOD.replace(b'"sent":60', b'"sent":"sixty"'),
         GOOD.replace(b'"sent":60', b'"sent":-60'),
         GOOD.replace(b"latency", b"\xff\xfe"),
+        GOOD.replace(b"{", b'{"of_next_year":"\xff\xfe",', 1),
         GOOD.replace(b"latency", b"\\ud800"),
         GOOD.replace(b"2026-11-22T20:15:00.250000Z", b"yesterday"),
         b"null",
         b"[]",
         b'"' + b"x" * wire.MAX_MEASUREMENT_BYTES + b'"',
     ],
-    ids=["nan", "inf", "overflow", "type", "negative", "utf8", "surrogate", "time", "null", "list", "oversized"],
+    ids=[
+        "nan",
+        "inf",
+        "overflow",
+        "type",
+        "negative",
+        "utf8",
+        "utf8-unknown",
+        "surrogate",
+        "time",
+        "null",
+        "list",
+        "oversized",
+    ],
 )
 def test_one_poisoned_measurement_spoils_no_other(poison: bytes) -> None:
     batch = wire.decode_batch(batch_of(GOOD, poison, GOOD))
