@@ -249,7 +249,8 @@ class App:
         while True:
             await self._read_declarations()
             listening = self.hub.listening_since
-            if listening is not None and self._clock() - listening >= SCHEDULES_S:
+            heard = listening is not None and self._clock() - listening >= SCHEDULES_S
+            if heard:
                 work, floors = self.hub.backlog.take(self._clock()), self.hub.wifi.take(self._clock())
                 try:
                     await self._judge_floors(floors)  # before the bins, which tell after a restart what was judged
@@ -258,7 +259,7 @@ class App:
                     self.hub.backlog.put_back(work)
                     self.hub.wifi.put_back(floors)
                     log.warning("bins are behind, next try in %d s: %s", BINS_EVERY_S, e)
-            await asyncio.sleep(BINS_EVERY_S)
+            await asyncio.sleep(BINS_EVERY_S if heard else TICK_S)
 
     async def _read_declarations(self) -> None:
         """Work that goes on silences alarms; that which is over needs not to be kept in mind."""

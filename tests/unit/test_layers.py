@@ -45,6 +45,8 @@ PURE = {
     "fibrewatch_collector.sla.live",
     "fibrewatch_collector.sla.verdicts",
 }
+MODULES: dict[str, ast.Module] = {}
+IMPORTS: dict[str, set[str]] = {}
 INPUT_OUTPUT = {"aiohttp", "aiomqtt", "asyncio", "gmqtt", "os", "pathlib", "psutil", "socket", "sqlite3", "subprocess"}
 
 
@@ -66,8 +68,11 @@ def imports(tree: ast.Module) -> set[str]:
     return found
 
 
-MODULES = dict(modules())
-IMPORTS = {name: imports(tree) for name, tree in MODULES.items()}
+@pytest.fixture(scope="module", autouse=True)
+def _read() -> None:
+    """Only where these tests run: each of the suite's workers loads this file."""
+    MODULES.update(modules())
+    IMPORTS.update((name, imports(tree)) for name, tree in MODULES.items())
 
 
 def top(name: str) -> str:

@@ -166,7 +166,7 @@ class _Demo:
                 except ApiError:
                     continue  # it may be busy; whether it is gone the next pause tells
                 if live is not None:
-                    live.update(view.tables(overview, self.page), refresh=True)
+                    live.update(view.tables(overview, self.page, self.console.width), refresh=True)
                 for line in view.lines(overview, before) if live is None else ():
                     self.console.print(line, markup=False, soft_wrap=True)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,8 @@ from fibrewatch.results import PROBES
 from fibrewatch_collector.operator.api import Agent, Latest, Site
 
 SHOWN_FIELDS = 3
+NARROW = 76
+_BELOW = (0, 0, 0, 2)
 _STATE_STYLES = {"up": "green", "degraded": "yellow", "down": "red", "unreachable": "red"}
 
 
@@ -64,7 +67,7 @@ def sites_table(sites: Sequence[Site], *, plain: bool = False) -> Table:
     """A row for each site; `plain` for a pipe: no frame."""
     table = Table(box=None if plain else box.ROUNDED, pad_edge=not plain)
     for head in ("site", "state", "cause", "since (UTC)", "minutes of the last day"):
-        table.add_column(head, no_wrap=plain)
+        table.add_column(head, no_wrap=plain, overflow="fold")
     for site in sites:
         state = Text(site.state, _STATE_STYLES.get(site.state, ""))
         since = site.since.strftime("%Y-%m-%d %H:%M:%S") if site.since else ""
@@ -72,14 +75,28 @@ def sites_table(sites: Sequence[Site], *, plain: bool = False) -> Table:
     return table
 
 
-def tables(overview: Overview, page: str) -> RenderableType:
-    """The live view in a terminal."""
+def tables(overview: Overview, page: str, width: int = 80) -> RenderableType:
+    """The live view in a terminal; without tables where it has less columns than they need."""
+    if width < NARROW:
+        return Group(*_stacked(overview), f"{spools(overview)}\n{page}\nCtrl-C stops")
     results = Table(box=box.ROUNDED)
     for head in ("probe", "test", "target", "newest result", "at (UTC)"):
-        results.add_column(head)
+        results.add_column(head, overflow="fold")
     for run in overview.newest():
         results.add_row(run.probe, run.test, run.target, told(run), _clock(run.ended_at))
     return Group(sites_table(overview.sites), results, f"{spools(overview)}   page {page}   Ctrl-C stops")
+
+
+def _stacked(overview: Overview) -> Iterator[RenderableType]:
+    """What a thing says stands below its name."""
+    for site in overview.sites:
+        state = (site.state, _STATE_STYLES.get(site.state, ""))
+        cause = f" ({site.cause})" if site.cause else ""
+        yield Text.assemble((f"{site.territory}/{site.site} ", "bold"), state, cause)
+        yield Padding(Text(minutes(site)), _BELOW)
+    for run in overview.newest():
+        yield Text(f"{run.probe} {run.test} {run.target}", "bold")
+        yield Padding(Text(f"{told(run)} at {_clock(run.ended_at)}"), _BELOW)
 
 
 def spools(overview: Overview) -> str:

@@ -142,7 +142,8 @@ CUTS = st.tuples(
         [b"NaN", b"-Infinity", b"1e999", b"\x00", b"\xff", b"\xc3", b'"', b"}", b"]", b",", b"-", b"9", b"\\"]
     ),
 )
-VALID = proper_batch([raw_window(), raw_window(NOON + 60), raw_window(NOON + 120)])
+FIRST, SECOND, THIRD = raw_window(), raw_window(NOON + 60), raw_window(NOON + 120)
+VALID = proper_batch([FIRST, SECOND, THIRD])
 
 
 def mutated(payload: bytes, at: int, kind: str, what: bytes) -> bytes:
@@ -172,7 +173,7 @@ HOSTILE_VALUES = st.one_of(
     ),
     st.sampled_from(["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-03-01T12:00:30Z"]),
 )
-WHOLE = json.loads(raw_window())
+WHOLE = json.loads(FIRST)
 PLACES: list[tuple[str, ...]] = [
     *((key,) for key in WHOLE),
     *(("result", key) for key in WHOLE["result"]),
@@ -185,13 +186,13 @@ PLACES: list[tuple[str, ...]] = [
 @settings(FUZZ, max_examples=6000)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), HOSTILE_VALUES), min_size=1, max_size=3))
 def test_hostile_values(bench: Bench, changes: list[tuple[tuple[str, ...], Any]]) -> None:
-    measurement = json.loads(raw_window())
+    measurement = json.loads(FIRST)
     for path, value in changes:
         place = measurement
         for key in path[:-1]:
             place = place[key] if isinstance(place.get(key), dict) else place.setdefault(key + "_", {})
         place[path[-1]] = copy.deepcopy(value)
-    bench.receive(batch([raw_window(), json.dumps(measurement).encode(), raw_window(NOON + 60)]))
+    bench.receive(batch([FIRST, json.dumps(measurement).encode(), SECOND]))
 
 
 @settings(FUZZ, max_examples=1500)
@@ -202,7 +203,7 @@ def test_hostile_values(bench: Bench, changes: list[tuple[tuple[str, ...], Any]]
     st.integers(0, 3),
 )
 def test_hostile_headers(bench: Bench, stream: str, first: object, oldest: object, count: int) -> None:
-    measurements = ",".join([raw_window().decode()] * count)
+    measurements = ",".join([FIRST.decode()] * count)
     head = f'{{"stream":{json.dumps(stream)},"first":{json.dumps(first)},"oldest":{json.dumps(oldest)}'
     bench.receive(f'{head},"measurements":[{measurements}]}}'.encode())
 

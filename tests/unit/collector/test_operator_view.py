@@ -91,3 +91,17 @@ def test_the_table_shows_state_minutes_results_spool_and_page() -> None:
         console.print(view.tables(overview("up", latest()), "http://127.0.0.1:8480/"))
     for text in ("demo/loop", "up", "fibre A 3 U 0 N 1", "near", "box-01 2", "http://127.0.0.1:8480/"):
         assert text in shown.get()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_nothing_is_cut_off_in_a_narrow_terminal(width: int) -> None:
+    console = Console(width=width)
+    target = "2001:db8:1234:5678:9abc:def0:1234:5678"
+    with console.capture() as shown:
+        console.print(view.tables(overview("up", latest(target=target)), "http://127.0.0.1:8480/", width))
+    said = "".join(shown.get().split()).replace("│", "")
+    assert "…" not in said
+    assert all(len(line) <= width for line in shown.get().splitlines())
+    for text in ("demo/loop", "fibreA3", "loss_ratio", "rtt_p50", "0.040ms", "12:00:10", "http://127.0.0.1:8480/"):
+        assert text in said
+    assert target in said or width == 80  # there on several lines of its column
