@@ -13,7 +13,8 @@ from fibrewatch_agent.box import Box, ProbeError, flowing
 from fibrewatch_agent.capacity.figures import complaint, limits_of, result_of
 from fibrewatch_agent.capacity.messages import Hello
 from fibrewatch_agent.capacity.order import ORDER, Order, Outcome
-from fibrewatch_agent.child import Child, child
+from fibrewatch_agent.child import child
+from fibrewatch_agent.child_answer import answer
 from fibrewatch_agent.slots.far_desk import Slot
 from fibrewatch_agent.slots.messages import Priority, Wish
 from fibrewatch_agent.slots.reservation import reserve
@@ -119,22 +120,13 @@ async def _run(order: Order, box: Box) -> Outcome:
                 while not await process.ends_within(_LOOK_S):
                     if box.enough.is_set():
                         await process.stop()
-                return await _said(process)
+                return await answer(process, Outcome)
     except TimeoutError as e:
         raise ProbeError("timeout", "the child process hangs") from e
     except ToolError as e:
         raise ProbeError("tool_missing", str(e)) from e
     except OSError as e:
         raise ProbeError("tool_failed", f"no child process: {e.strerror}") from e
-
-
-async def _said(process: Child) -> Outcome:
-    status = await process.wait()
-    try:
-        return msgspec.json.decode(bytes(process.output), type=Outcome)
-    except msgspec.MsgspecError as e:
-        last = process.errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ProbeError("tool_failed", f"the child ended with status {status}: {last}") from e
 
 
 def traffic(params: Params, way: Way) -> Amount | None:

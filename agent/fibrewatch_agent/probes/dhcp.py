@@ -11,7 +11,8 @@ from fibrewatch import python_child
 from fibrewatch.errors import ToolError
 from fibrewatch.results.dhcp import Params, Result
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.child import Child, child
+from fibrewatch_agent.child import child
+from fibrewatch_agent.child_answer import answer
 from fibrewatch_agent.dhcp.order import Order, Outcome
 from fibrewatch_agent.findings import Findings
 from fibrewatch_agent.net import netlink
@@ -87,18 +88,9 @@ async def _exchange(order: Order) -> Outcome:
     argv = python_child.command("fibrewatch_agent.dhcp.child", msgspec.json.encode(order).decode())
     try:
         async with child(argv, keep=_LARGEST) as process:
-            return await _said(process)
+            return await answer(process, Outcome, "the DHCP child")
     except ToolError as e:
         raise ProbeError("tool_missing", str(e)) from e
-
-
-async def _said(process: Child) -> Outcome:
-    status = await process.wait()
-    try:
-        return msgspec.json.decode(bytes(process.output), type=Outcome)
-    except msgspec.MsgspecError as e:
-        last = process.errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ProbeError("tool_failed", f"the DHCP child ended with status {status}: {last}") from e
 
 
 def _figures(params: Params, outcome: Outcome) -> dict[str, Any]:

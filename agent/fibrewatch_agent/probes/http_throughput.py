@@ -7,7 +7,8 @@ from fibrewatch.errors import ToolError
 from fibrewatch.measurement import Error
 from fibrewatch.results.http_throughput import Params, Result
 from fibrewatch_agent.box import Box, ProbeError, flowing
-from fibrewatch_agent.child import Child, child
+from fibrewatch_agent.child import child
+from fibrewatch_agent.child_answer import answer
 from fibrewatch_agent.http_load.figures import limits_of, result_of
 from fibrewatch_agent.http_load.order import ORDER, Order, Outcome
 from fibrewatch_agent.net.tcp_info import settable
@@ -68,7 +69,7 @@ async def _transfer(order: Order, box: Box) -> Outcome:
             async with child(argv, keep=_LARGEST, env=env) as process:
                 for _ in range(looks):
                     if await process.ends_within(_LOOK_S):
-                        return await _said(process)
+                        return await answer(process, Outcome)
                     if box.enough.is_set():
                         await process.stop()
     except ToolError as e:
@@ -76,15 +77,6 @@ async def _transfer(order: Order, box: Box) -> Outcome:
     except OSError as e:
         raise ProbeError("tool_failed", f"no child process: {e.strerror}") from e
     raise ProbeError("timeout", "the child process hangs")
-
-
-async def _said(process: Child) -> Outcome:
-    status = await process.wait()
-    try:
-        return msgspec.json.decode(bytes(process.output), type=Outcome)
-    except msgspec.MsgspecError as e:
-        last = process.errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ProbeError("tool_failed", f"the child ended with status {status}: {last}") from e
 
 
 def traffic(params: Params, way: Way) -> Amount | None:

@@ -10,7 +10,8 @@ from fibrewatch.errors import ToolError
 from fibrewatch.results.wifi_air import Params, Result
 from fibrewatch_agent.air.order import Order, Outcome
 from fibrewatch_agent.box import Box, ProbeError
-from fibrewatch_agent.child import Child, child
+from fibrewatch_agent.child import child
+from fibrewatch_agent.child_answer import answer
 from fibrewatch_agent.radio_helper.messages import Monitor
 from fibrewatch_agent.traffic.amounts import Amount, Way
 from fibrewatch_agent.wifi import radio
@@ -77,18 +78,9 @@ async def _listened(order: Order) -> Outcome:
         async with child(argv, keep=_LARGEST) as process:
             if not await process.ends_within(_START_S + order.duration_s):
                 raise ProbeError("timeout", "the child that listens hangs")
-            return await _said(process)
+            return await answer(process, Outcome, "the child that listens")
     except ToolError as e:
         raise ProbeError("tool_missing", str(e)) from e
-
-
-async def _said(process: Child) -> Outcome:
-    status = await process.wait()
-    try:
-        return msgspec.json.decode(bytes(process.output), type=Outcome)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-        last = process.errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ProbeError("tool_failed", f"the child that listens ended with status {status}: {last}") from e
 
 
 def traffic(params: Params, way: Way) -> Amount:

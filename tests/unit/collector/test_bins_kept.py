@@ -10,32 +10,18 @@ from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId, ScheduledTest
 from fibrewatch_collector import recovery
-from fibrewatch_collector.inventory import Agent, Inventory, Site, Territory, Uplink
+from fibrewatch_collector.inventory import Agent, Inventory, Uplink
 from fibrewatch_collector.sla.binner import Backlog, judge_all
 from fibrewatch_collector.store import Arrival, Bin, Delivery
 from fibrewatch_collector.store.sqlite import SqliteStore
-from tests.unit.collector.runs import T0, window
+from tests.unit.collector.runs import T0, in_paris, parisian, window
 
 SITES = 5
 
 
 def fleet() -> Inventory:
-    sites = [
-        Site(
-            territory="paris",
-            id=f"s{n}",
-            name=f"Site {n}",
-            city="Paris",
-            latitude=48.9,
-            longitude=2.4,
-            time_zone="Europe/Paris",
-            default_uplink="fibre",
-            uplinks=(Uplink(id="fibre", kind="fibre"), Uplink(id="4g", kind="mobile")),
-            agents=(Agent(id="box", interfaces={"wwan0": "4g"}),),
-        )
-        for n in range(SITES)
-    ]
-    return Inventory([Territory(id="paris", name="Paris")], sites)
+    uplinks = Uplink(id="fibre", kind="fibre"), Uplink(id="4g", kind="mobile")
+    return in_paris(parisian(n, uplinks, (Agent(id="box", interfaces={"wwan0": "4g"}),)) for n in range(SITES))
 
 
 class Collector:

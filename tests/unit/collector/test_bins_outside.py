@@ -9,13 +9,13 @@ import pytest
 from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId
-from fibrewatch_collector.inventory import Agent, Inventory, Site, Territory, Uplink
+from fibrewatch_collector.inventory import Agent, Inventory, Site, Uplink
 from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.binner import Backlog, judge_all
 from fibrewatch_collector.sla.bins import Flow, Outside, Vantage, Verdict, judge, unseen
 from fibrewatch_collector.store import Arrival, Delivery
 from fibrewatch_collector.store.sqlite import SqliteStore
-from tests.unit.collector.runs import T0, window
+from tests.unit.collector.runs import T0, in_paris, parisian, window
 
 BOX, TWIN = AgentId("paris", "s0", "box"), AgentId("paris", "s0", "twin")
 NEIGHBOUR = AgentId("paris", "s1", "box")
@@ -105,21 +105,9 @@ def test_lines_of_different_operators_share_no_fault() -> None:
 
 
 def fleet(sites: int = 3, operator: str | None = None) -> Inventory:
-    def site(n: int) -> Site:
-        return Site(
-            territory="paris",
-            id=f"s{n}",
-            name=f"Site {n}",
-            city="Paris",
-            latitude=48.9,
-            longitude=2.4,
-            time_zone="Europe/Paris",
-            default_uplink="fibre",
-            uplinks=(Uplink(id="fibre", kind="fibre", operator=operator), Uplink(id="4g", kind="mobile")),
-            agents=(Agent(id="box", interfaces={"eth0": "fibre", "wwan0": "4g"}), Agent(id="twin")),
-        )
-
-    return Inventory([Territory(id="paris", name="Paris")], [site(n) for n in range(sites)])
+    uplinks = Uplink(id="fibre", kind="fibre", operator=operator), Uplink(id="4g", kind="mobile")
+    boxes = Agent(id="box", interfaces={"eth0": "fibre", "wwan0": "4g"}), Agent(id="twin")
+    return in_paris(parisian(n, uplinks, boxes) for n in range(sites))
 
 
 class Rig:

@@ -6,31 +6,16 @@ import pytest
 
 from fibrewatch.wire import AgentId, ScheduledTest, Status
 from fibrewatch.wire import Inventory as Schedule
-from fibrewatch_collector.inventory import Agent, Inventory, Site, Territory, Uplink
+from fibrewatch_collector.inventory import Agent, Inventory, Uplink
 from fibrewatch_collector.sla.live import SiteState
 from fibrewatch_collector.sla.tracker import MAX_WINDOWS, RECONNECT_S, Tracker
-from tests.unit.collector.runs import T0, window
+from tests.unit.collector.runs import T0, in_paris, parisian, window
 
 
 def fleet(sites: int = 1, agents: int = 1, *, mobile: bool = False) -> Inventory:
     uplinks = (Uplink(id="fibre", kind="fibre"), *([Uplink(id="4g", kind="mobile")] if mobile else []))
     boxes = tuple(Agent(id=f"box-{n}", interfaces={"wwan0": "4g"} if mobile else {}) for n in range(agents))
-    made = [
-        Site(
-            territory="paris",
-            id=f"s{n}",
-            name=f"Site {n}",
-            city="Paris",
-            latitude=48.9,
-            longitude=2.4,
-            time_zone="Europe/Paris",
-            default_uplink="fibre",
-            uplinks=uplinks,
-            agents=boxes,
-        )
-        for n in range(sites)
-    ]
-    return Inventory([Territory(id="paris", name="Paris")], made)
+    return in_paris(parisian(n, uplinks, boxes) for n in range(sites))
 
 
 def box(site: int = 0, agent: int = 0) -> AgentId:

@@ -10,13 +10,13 @@ from fibrewatch import wire
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId, ScheduledTest
 from fibrewatch.wire import Inventory as Schedule
-from fibrewatch_collector.inventory import Agent, Inventory, Site, Territory, Uplink
+from fibrewatch_collector.inventory import Agent, Inventory, Site, Uplink
 from fibrewatch_collector.sla.binner import Backlog, judge_all
 from fibrewatch_collector.sla.bins import Vantage, Verdict
 from fibrewatch_collector.sla.tracker import Tracker
 from fibrewatch_collector.store import Arrival, Delivery
 from fibrewatch_collector.store.sqlite import SqliteStore
-from tests.unit.collector.runs import T0, window
+from tests.unit.collector.runs import T0, in_paris, parisian, window
 
 SITES, MINUTES = 6, 150
 Said = list[tuple[AgentId, list[AnyMeasurement]]]
@@ -24,28 +24,14 @@ Said = list[tuple[AgentId, list[AnyMeasurement]]]
 
 def fleet() -> Inventory:
     """Three sites and three hang on an operator each; all have a modem, every second one a box of its own on it."""
-    sites = [
-        Site(
-            territory="paris",
-            id=f"s{n}",
-            name=f"Site {n}",
-            city="Paris",
-            latitude=48.9,
-            longitude=2.4,
-            time_zone="Europe/Paris",
-            default_uplink="fibre",
-            uplinks=(
-                Uplink(id="fibre", kind="fibre", operator="L" if n % 2 else "R"),
-                Uplink(id="4g", kind="mobile", operator="M"),
-            ),
-            agents=(
-                Agent(id="box", interfaces={"eth0": "fibre", "wwan0": "4g"}),
-                *([Agent(id="two", interfaces={"eth0": "fibre", "wwan0": "4g"})] if n % 2 else []),
-            ),
-        )
-        for n in range(SITES)
-    ]
-    return Inventory([Territory(id="paris", name="Paris")], sites)
+
+    def site(n: int) -> Site:
+        fibre = Uplink(id="fibre", kind="fibre", operator="L" if n % 2 else "R")
+        names = ("box", "two") if n % 2 else ("box",)
+        agents = tuple(Agent(id=name, interfaces={"eth0": "fibre", "wwan0": "4g"}) for name in names)
+        return parisian(n, (fibre, Uplink(id="4g", kind="mobile", operator="M")), agents)
+
+    return in_paris(map(site, range(SITES)))
 
 
 def boxes(inventory: Inventory) -> list[AgentId]:
