@@ -62,6 +62,7 @@ class Plan:
         self.gauge_lines = [(family.name, family.lines) for family in self.gauges]  # saves two look-ups a value
 
     def families(self) -> Iterator[Family]:
+        """Gauges, counters, histograms."""
         yield from self.gauges
         yield from self.counters
         yield from self.histograms

@@ -30,6 +30,7 @@ class Settling:
         self._hub, self._store, self._write = hub, store, write
 
     async def run(self) -> None:
+        """Rounds, once the minutes so far are judged."""
         number = 0
         while True:
             if self._hub.listening_since is not None and self._judged():

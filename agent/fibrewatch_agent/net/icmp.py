@@ -64,6 +64,7 @@ class Channel(PacketChannel[Echo]):
         return echo
 
     def forget(self, packets: Iterable[Echo]) -> None:
+        """Replies to these are nobody's any more."""
         for echo in packets:
             self._echoes.pop(echo.number, None)
             self._drop_stamp(echo)

@@ -79,6 +79,7 @@ class Neighbours(PacketChannel[Packet], abc.ABC):
         return packet.rtt_s is not None
 
     def forget(self, packets: Iterable[Packet]) -> None:
+        """Their stamps of sending are nobody's any more."""
         for packet in packets:
             self._drop_stamp(packet)
 

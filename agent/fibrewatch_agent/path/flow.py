@@ -128,6 +128,7 @@ class Flow(PacketChannel[Probe]):
         return True
 
     def forget(self, packets: Iterable[Probe]) -> None:
+        """Answers to these are nobody's any more."""
         for probe in packets:
             self._open.pop(probe.number, None)
             self._drop_stamp(probe)

@@ -120,6 +120,7 @@ class SpoolFile:
 
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """All that is done within, or nothing; `durable`: it is synced before this ends."""
         self.db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         self.db.execute("BEGIN IMMEDIATE")
         try:

@@ -129,6 +129,7 @@ class StampChannel(PacketChannel[StampPacket]):
         self._take_stamp()
 
     def forget(self, packets: Iterable[StampPacket]) -> None:
+        """Their stamps of sending are nobody's any more."""
         for packet in packets:
             self._drop_stamp(packet)
 

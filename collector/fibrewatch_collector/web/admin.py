@@ -43,16 +43,19 @@ class Admin:
         yield web.get("/api/v1/audit", self.changes)
 
     async def tokens(self, _: web.Request) -> web.Response:
+        """All of them, without their secrets."""
         found = await asyncio.to_thread(self._tokens.all)
         return answer(Tokens(tokens=[token for token, _ in found]))
 
     async def revoke(self, request: web.Request) -> web.Response:
+        """Makes one void."""
         name, now = request.match_info["name"], datetime.fromtimestamp(self._now(), UTC)
         if not await asyncio.to_thread(self._tokens.revoke, name, now):
             return answer(Problem(error=f"there is no token {name[:40]!r}"), 404)
         return answer(Tokens(tokens=[t for t, _ in await asyncio.to_thread(self._tokens.all) if t.name == name]))
 
     async def changes(self, request: web.Request) -> web.Response:
+        """The newest of the record."""
         if request.query:
             raise QueryError(f"{next(iter(request.query))[:60]}: no such parameter")
         return answer(Changes(changes=(await asyncio.to_thread(self._audit.changes))[-NEWEST:]))

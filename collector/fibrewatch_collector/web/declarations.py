@@ -42,30 +42,36 @@ class Declaring:
         yield web.get("/sites/{territory}/{site}/certificate", self.newest_certificate)
 
     async def maintenance(self, request: web.Request) -> web.Response:
+        """Declared work."""
         territory, site = _place(request)
         found = await self._read(lambda: books.declarations(self._store, territory))
         return answer(Declarations(maintenance=[_view(each) for each in found if site in (None, each.site)]))
 
     async def declare(self, request: web.Request) -> web.Response:
+        """Declares work."""
         wish = await body(request, maintenance.Wish)
         inventory, now = self._hub.inventory, self._hub.now()
         return answer(_view(await self._write(lambda: books.declare(self._store, inventory, wish, now))), 201)
 
     async def cancel(self, request: web.Request) -> web.Response:
+        """Cancels a declaration."""
         wish, number = await body(request, maintenance.Cancel), int(request.match_info["id"])
         return answer(_view(await self._write(lambda: books.cancel(self._store, number, wish, self._hub.now()))), 201)
 
     async def rollout(self, request: web.Request) -> web.Response:
+        """The steps so far."""
         territory, site = _place(request)
         found = await self._read(lambda: books.steps(self._store, territory))
         return answer(Steps(rollout=[each for each in found if site in (None, each.site)]))
 
     async def step(self, request: web.Request) -> web.Response:
+        """Records a state reached."""
         wish = await body(request, rollout.Wish)
         inventory, now = self._hub.inventory, self._hub.now()
         return answer(await self._write(lambda: books.take_step(self._store, inventory, wish, now)), 201)
 
     async def accept(self, request: web.Request) -> web.Response:
+        """Evaluates tests, and accepts a place by them."""
         wish = await body(request, certificates.Wish)
         inventory, now, key = self._hub.inventory, self._hub.now(), self._config.evidence.key
 
@@ -77,6 +83,7 @@ class Declaring:
         return answer(step, 201)
 
     async def certificate(self, request: web.Request) -> web.Response:
+        """That of a step."""
         number = int(request.match_info["id"])
         return await self._certificate(request, {"format": "json"}, lambda: acceptance.of_step(self._store, number))
 

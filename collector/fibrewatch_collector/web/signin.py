@@ -34,9 +34,11 @@ class SignIn:
         yield web.post("/signout", self.sign_out)
 
     async def form(self, request: web.Request) -> web.Response:
+        """Asks for a token."""
         return page(request.query.get("next", "/"), foreign=False, status=200)
 
     async def sign_in(self, request: web.Request) -> web.Response:
+        """Makes a session of a token that may see pages."""
         if origin.is_foreign("POST", request.headers):
             return _text(403, "another site's page sent this")
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -54,6 +56,7 @@ class SignIn:
         return response
 
     async def sign_out(self, request: web.Request) -> web.Response:
+        """Ends the session."""
         if origin.is_foreign("POST", request.headers):
             return _text(403, "another site's page sent this")
         self._sessions.close(request.cookies.get(COOKIE, ""))

@@ -178,4 +178,5 @@ class _Judge:
 
 
 def touches(fault: Fault, minute: int) -> bool:
+    """Whether it lasts into a minute since 1970."""
     return fault.begin < minute * 60 + 60 and fault.end > minute * 60
