@@ -1,6 +1,9 @@
 # `make demo` shows it, `make test` proves it; both set up what they need, see deploy/set-up.
 .PHONY: demo test lab soak deb packages truth month check format bench golden
 
+# Set in some images of containers: then each start of a program compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 FOR ?=
 TARGETS ?=
 
