@@ -11,10 +11,12 @@ demo:
 	@deploy/set-up demo
 	@.venv/bin/fibrewatch demo $(if $(FOR),--for $(FOR)) $(foreach target,$(TARGETS),--target $(target))
 
-# While mypy keeps one core busy, another compiles the tests, once for all the processes that load them.
+# While mypy keeps one core busy, another compiles programs and tests, once for all the processes that load them.
 test:
 	@deploy/set-up test
-	@.venv/bin/python -m pytest --collect-only -qq >/dev/null 2>&1 & $(MAKE) --no-print-directory check || exit 1; wait
+	@(.venv/bin/python -m compileall -q core agent collector tests; \
+		.venv/bin/python -m pytest --collect-only -qq >/dev/null 2>&1) & \
+		$(MAKE) --no-print-directory check || exit 1; wait
 	@tests/run
 
 # All that the virtual machine is for, of which `make test` runs a short part.
