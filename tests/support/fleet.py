@@ -125,7 +125,7 @@ class Fleet:
         self.state_dir.mkdir()
         self.data_dir.mkdir()
         self.tree = _tree(folder / "tree")
-        self.env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, self.tree)), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, self.tree))}
         self.agent: Process | None = None
         self.collector: Process | None = None
         self._every, self._padding, self._more = every, padding, more
