@@ -28,6 +28,7 @@ lab:
 # Long repetitions: the same faults with more seeds, more boxes, more minutes than `make test` has time for.
 soak:
 	@deploy/set-up test
+	@deploy/set-up soak
 	@tests/run -q -m soak tests
 
 # The Debian packages, into dist/.

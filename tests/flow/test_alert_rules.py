@@ -8,17 +8,17 @@ import pytest
 import yaml
 
 from fibrewatch_collector.alerting import catalogue
-from tests.support.promtool import Case, complaints, fired, moments
+from tests.support.promtool import Case, complaints, fired, firing, moments
 
 RULES = Path(__file__).parents[2] / "grafana/rules/prometheus/fibrewatch.rules.yaml"
 NAMES = {alert.name for alert in catalogue.alerts()}
-CARGO = 'territory="paris",site="cargo"'
-OTHER = 'territory="paris",site="other"'
+COLLECTOR = 'job="fibrewatch",instance="c"'
+CARGO = f'{COLLECTOR},territory="paris",site="cargo"'
+OTHER = f'{COLLECTOR},territory="paris",site="other"'
 FIBRE = f'{CARGO},uplink="fibre"'
 BOX = f'{CARGO},agent="box-01"'
 NET = f'{FIBRE},objective="net"'
 LOSS = f'{FIBRE},objective="loss"'
-COLLECTOR = 'job="fibrewatch",instance="c"'
 LONG = "x2000"
 
 HEALTHY = {
@@ -171,6 +171,13 @@ FAULTS = [
         "4m",
         "6m",
         ("measurements wait in its spool",),
+    ),
+    Fault(
+        "SpoolGrowing",
+        {named("fibrewatch_agent_spool_full"): AT_ONE},
+        "5m50s",
+        "6m20s",
+        ("can't get its results away",),
     ),
     Fault(
         "BoxCertificateExpiring",
@@ -340,6 +347,93 @@ def test_a_collector_that_vanishes_makes_one_page(tmp_path: Path) -> None:
     silent = dict.fromkeys(NAMES - {"FibrewatchCollectorDown"}, ALL_THE_TIME)
     assert complaints(RULES, [Case("gone", gone, silent)], tmp_path) == ""
     assert len(fired(complaints(RULES, [Case("gone", gone, {"FibrewatchCollectorDown": ["9m"]})], tmp_path))) == 1
+
+
+OF_COLLECTORS = {"BrokerDown", "CollectorDown", "StoreDown", "RemoteWriteBehind", "CertificateExpiring"}
+"""Those that are not about what a collector judges."""
+LASTING = (
+    {
+        series: values.replace("0x12 ", "").replace("1x12 ", "").replace("0x30 ", "")
+        for fault in FAULTS
+        if fault.alert not in OF_COLLECTORS
+        for series, values in fault.changed.items()
+    }
+    | {
+        named("fibrewatch_agent_spool_depth"): f"3{LONG}",
+        named("fibrewatch_floor_wifi_good_ratio"): f"0.9{LONG}",
+        BAD: "0+1.8x2000",
+        EVENTS: "0+60x2000",
+    }
+    | {series: values.removeprefix("0x12 ") for series, values in shares(_6h=0.0084).items()}
+)
+"""All faults at once, from the beginning on."""
+JUDGED = ("site_down", "site_degraded", "uplink_down{", "agent_dark", "target_down{")
+DIES, BACK, TOLD = 50, 130, 132
+"""Samples, one each 30 s: after 25 min, 65 min, 66 min."""
+BLIND = {
+    "no collector": ("up{", ("fibrewatch_",), "FibrewatchCollectorDown"),
+    "no broker": (
+        "fibrewatch_collector_broker_up",
+        tuple(f"fibrewatch_{each}" for each in JUDGED),
+        "FibrewatchBrokerDown",
+    ),
+    "no store": (
+        "fibrewatch_collector_store_up",
+        tuple(f"fibrewatch_{each}" for each in JUDGED),
+        "FibrewatchStoreDown",
+    ),
+}
+
+
+BLINDED = ["no collector", "no broker", pytest.param("no store", marks=pytest.mark.soak)]
+
+
+def blinded(world: dict[str, str], level: str, silent: tuple[str, ...]) -> dict[str, str]:
+    """A world that is not seen for forty minutes, and judged a minute after that; counters begin anew."""
+    found = dict(world)
+    for series, values in world.items():
+        if series.startswith(level):
+            found[series] = f"1x{DIES - 1} 0x{BACK - DIES - 1} 1{LONG}"
+        elif series.startswith(silent):
+            began, _, rest = values.rpartition(" ")
+            before = f"{began} {rest.split('x')[0]}x{DIES - 6}" if began else f"{rest.split('x')[0]}x{DIES - 1}"
+            seen = TOLD if series.startswith(tuple(f"fibrewatch_{each}" for each in JUDGED)) else BACK
+            found[series] = f"{before} _x{seen - DIES} {rest}"
+    return found
+
+
+@pytest.mark.parametrize("case", BLINDED)
+def test_a_collector_that_does_not_see_is_one_page_and_no_other_comes_or_goes(case: str, tmp_path: Path) -> None:
+    level, silent, page = BLIND[case]
+    judged = NAMES - {f"Fibrewatch{each}" for each in OF_COLLECTORS}
+    before, during = ["24m"], ["26m", "37m", "50m", "1h4m"]
+    after = ["1h5m", "1h6m", "1h7m", "1h10m", "1h19m"]
+    asked = {name: [*before, *during, *after] for name in NAMES}
+    world = blinded(HEALTHY | LASTING, level, silent)
+    said = complaints(RULES, [Case(case, world, asked, "30s")], tmp_path, "1m")
+    lasting = {(name, at) for name in judged for at in asked[name]}
+    assert firing(said) == lasting | {(page, at) for at in during}
+    ((down,), *_) = [[alert for alert in fired(said) if alert.labels["alertname"] == "FibrewatchSiteDown"][:1]]
+    assert "2026-10-01" in down.annotations["since"]
+
+
+@pytest.mark.parametrize("case", BLINDED)
+def test_what_had_just_begun_when_the_collector_went_blind_is_not_raised_by_that(case: str, tmp_path: Path) -> None:
+    level, silent, page = BLIND[case]
+    waiting = ("site_degraded", "agent_dark", "agent_clock", "agent_spool_full", "floor_wifi")
+    just = {series: values for series, values in LASTING.items() if any(each in series for each in waiting)}
+    began = {series: f"{HEALTHY[series].split('x')[0]}x{DIES - 6} {values}" for series, values in just.items()}
+    moments = ("24m", "26m", "31m", "37m", "44m", "50m", "1h4m", "1h7m")
+    asked = dict.fromkeys(NAMES - {page}, moments)
+    assert complaints(RULES, [Case(case, blinded(HEALTHY | began, level, silent), asked, "30s")], tmp_path, "1m") == ""
+
+
+def test_a_site_that_left_while_the_collector_was_away_is_forgotten_after_its_return(tmp_path: Path) -> None:
+    world = blinded(HEALTHY | {named("fibrewatch_site_down", CARGO): f"1{LONG}"}, *BLIND["no collector"][:2])
+    gone = {series: f"{values.split(' _')[0]} _x2000" for series, values in world.items() if CARGO in series}
+    asked = ["1h4m", "1h10m", "1h17m", "1h20m"]
+    said = complaints(RULES, [Case("gone", world | gone, {"FibrewatchSiteDown": asked}, "30s")], tmp_path, "1m")
+    assert moments(said) == asked[:2]
 
 
 def test_a_page_resolves_at_once_when_the_line_is_back(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def moments(said: str) -> list[str]:
     return re.findall(r"alertname: \w+, time: (\S+?),", said)
 
 
+def firing(said: str) -> set[tuple[str, str]]:
+    """Which alerts promtool found that it did not expect, and when."""
+    return set(re.findall(r"alertname: (\w+), time: (\S+?),", said))
+
+
 def fired(said: str) -> list[Fired]:
     """The alerts in promtool's complaint."""
     found = re.findall(r"Labels:\{(.*?)\}\s*Annotations:\{(.*?)\}\s*(?=\d+:|\]|$)", said, re.DOTALL)

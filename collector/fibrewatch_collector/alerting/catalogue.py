@@ -1,21 +1,21 @@
 """Every alert, once. The collector decides what is wrong and whose fault it is; rules only ask it."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from fibrewatch_collector.alerting import expressions as promql
-from fibrewatch_collector.alerting.expressions import BOX, OBJECTIVE, SITE, UPLINK
+from fibrewatch_collector.alerting.expressions import BOX, JOB, OBJECTIVE, SITE, UPLINK
 from fibrewatch_collector.alerting.model import Alert, Recording, Value
 from fibrewatch_collector.sla import burn
 from fibrewatch_collector.sla.burn import Burn
 
-JOB = "fibrewatch"
-"""What Prometheus calls its scrape of collectors."""
 FLEET, SITE_PAGE, WIFI, SLA, HEALTH, COLLECTOR, MESH = (
     f"fibrewatch-{name}" for name in ("fleet", "site", "wifi", "sla", "health", "collector", "mesh")
 )
 """Uids of dashboards."""
 DAY_S = 86400
 CERTIFICATE_S = 14 * DAY_S
+KEPT_EVERY_S = 30
 REMOTE_BEHIND_S = 600
 SPOOL = 500
 """Measurements: some 80 minutes of six windows a minute, and of what else a box does."""
@@ -37,11 +37,24 @@ def alerts(burns: Iterable[Burn] = burn.DEFAULTS) -> list[Alert]:
 
 
 def recordings(burns: Iterable[Burn] = burn.DEFAULTS) -> list[Recording]:
-    """What alerts are made of, and is too dear to be made for each."""
+    """What alerts are made of: what a collector said last, and what is too dear to be made for each."""
+    burns = list(burns)
+    kept = promql.blind() | {promql.last(metric): promql.kept(metric) for metric in _held(alerts(burns))}
     return [
-        Recording(name=_loss(length), expr=_loss_ratio(burn.text(length)), every_s=_every_s(length))
-        for length in burn.windows(burns)
+        *(Recording(name=name, expr=expr, every_s=KEPT_EVERY_S) for name, expr in kept.items()),
+        *(
+            Recording(name=_loss(length), expr=_loss_ratio(length), every_s=_every_s(length))
+            for length in burn.windows(burns)
+        ),
     ]
+
+
+def _held(alerts: Iterable[Alert]) -> list[str]:
+    """The metrics of which alerts ask what was said last."""
+    found = {
+        f"fibrewatch_{name}" for alert in alerts for name in re.findall(r"fibrewatch:(\w+):last\b", alert.expr)
+    } | {value.metric.partition("{")[0] for alert in alerts for value in alert.values}
+    return sorted(found)
 
 
 def _sites() -> Iterator[Alert]:
@@ -156,7 +169,7 @@ def _servers() -> Iterator[Alert]:
         hold_s=30,
         severity="page",
         summary="The collector {instance} does not answer",
-        text="No site is judged meanwhile; alerts keep their state for ten minutes, boxes keep what they measure.",
+        text="No site is judged meanwhile; alerts keep their state, boxes keep what they measure.",
         fault="the collector: ours",
         companies=_NONE,
         dashboard=COLLECTOR,
@@ -237,12 +250,12 @@ def _boxes() -> Iterator[Alert]:
         dashboard=HEALTH,
         variables=_AT_BOX,
     )
-    depth = "fibrewatch_agent_spool_depth"
+    depth, full = "fibrewatch_agent_spool_depth", promql.held("fibrewatch_agent_spool_full", BOX)
     yield Alert(
         id="spool-growing",
         expr=promql.of_every_box(
-            f"{promql.by(BOX, f'min_over_time({depth}[15m]) * (deriv({depth}[15m]) > bool 0)')} "
-            f"or {promql.by(BOX, f'fibrewatch_agent_spool_full * {SPOOL * 2}')}"
+            f"(({full}) * {SPOOL * 2} > 0) "  # before the depth, which is told as well
+            f"or {promql.by(BOX, f'min_over_time({depth}[15m]) * (deriv({depth}[15m]) > bool 0)')}"
         ),
         instances=promql.BOXES,
         above=SPOOL,
@@ -358,7 +371,7 @@ def _burn(each: Burn, kind: str, matched: tuple[str, ...]) -> str:
 def _faults(kind: str, length: float) -> str:
     """The share of faults in a window."""
     if kind == "loss":
-        return promql.held(_loss(length), OBJECTIVE)
+        return f"max by ({', '.join(OBJECTIVE)}) (last_over_time({_loss(length)}[{promql.HOLD}]))"
     matcher = f'{{window="{burn.text(length)}"}}'
     return f"({promql.held('fibrewatch_uplink_unavailable_ratio', UPLINK, matcher)})"
 
@@ -372,9 +385,9 @@ def _every_s(length: float) -> float:
     return 30 if length <= 1800 else 60 if length <= 21600 else 300
 
 
-def _loss_ratio(window: str) -> str:
+def _loss_ratio(length: float) -> str:
     """One lost packet is chance: it takes two. Without packets there is no ratio, and no alert."""
-    name = "fibrewatch_uplink_objective"
+    name, window = "fibrewatch_uplink_objective", burn.text(length)
     bad = f"sum by ({', '.join(OBJECTIVE)}) (increase({name}_bad_events_total[{window}]))"
-    events = f"sum by ({', '.join(OBJECTIVE)}) (increase({name}_events_total[{window}]))"
-    return f"({bad}) / ({events}) * (({bad}) > bool 1.5)"
+    events = f"sum by ({', '.join(OBJECTIVE)}) (increase({name}_events_total[{window}])) > 0"
+    return f"({bad}) / ({events}) * (({bad}) > bool 1.5) or {promql.kept_everywhere(_loss(length))}"

@@ -5,6 +5,7 @@ variables (`$$` is a dollar), annotations and queries are not.
 """
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Any
 
 from fibrewatch_collector.alerting import expressions, texts
@@ -17,6 +18,8 @@ DATASOURCE = "fibrewatch-prometheus"
 FOLDER = "fibrewatch"
 _EXPRESSION = "__expr__"
 _RANGE = {"from": 600, "to": 0}
+_UID, _UID_HEAD = 40, 31
+"""Grafana takes no longer uid, and no file with one; what is left of those that would be."""
 
 
 def provisioning(alerts: Iterable[Alert], links: Links, datasource: str = DATASOURCE) -> Table:
@@ -38,7 +41,7 @@ def provisioning(alerts: Iterable[Alert], links: Links, datasource: str = DATASO
 def _rule(alert: Alert, links: Links, datasource: str) -> Table:
     queries = [("firing", alert.expr), *((each.name, _beside(alert, each)) for each in alert.values)]
     return {
-        "uid": f"fibrewatch-{alert.id}",
+        "uid": _uid(alert.id),
         "title": _escaped(alert.name),
         "condition": "threshold",
         "data": [*(_query(*each, datasource) for each in queries), _threshold(alert)],
@@ -49,6 +52,14 @@ def _rule(alert: Alert, links: Links, datasource: str) -> Table:
         "labels": {name: _escaped(value) for name, value in ({"severity": alert.severity} | alert.labels).items()},
         "isPaused": False,
     }
+
+
+def _uid(alert: str) -> str:
+    """The same for an alert in every file; a [[burn]] may have a long id."""
+    whole = f"fibrewatch-{alert}"
+    if len(whole) <= _UID:
+        return whole
+    return f"{whole[:_UID_HEAD]}-{blake2b(alert.encode(), digest_size=4).hexdigest()}"
 
 
 def _escaped(value: str) -> str:

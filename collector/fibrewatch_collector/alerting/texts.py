@@ -6,7 +6,7 @@
 import re
 from collections.abc import Callable
 
-from fibrewatch_collector.alerting.expressions import HOLD
+from fibrewatch_collector.alerting.expressions import HOLD, last
 from fibrewatch_collector.alerting.model import CAUSES, Alert, Format, Value
 from fibrewatch_collector.sla.live import CAUSES as ORDER
 
@@ -17,6 +17,7 @@ _FORMATS: dict[Format, str] = {
     "percent": "humanizePercentage {}",
     "number": "humanize {}",
 }
+UNKNOWN = "not known"
 Fetch = Callable[[Value], tuple[str, str, str]]
 """What opens the piece in which a value is known, its name there, and what closes it."""
 
@@ -26,10 +27,13 @@ def prometheus(alert: Alert, text: str) -> str:
 
     def fetch(value: Value) -> tuple[str, str, str]:
         metric, _, more = value.metric.partition("{")
-        wanted = ",".join([f"{key}=%q" for key in value.keys] + ([more.rstrip("}")] if more else []))
-        asked = f"max(last_over_time({metric}{{{wanted}}}[{HOLD}]))"  # of two collectors one may not know
+        keys = [f"{key}=%[{place}]q" for place, key in enumerate(value.keys, 1)]
+        wanted = "{" + ",".join(keys + ([more.rstrip("}")] if more else [])) + "}"
+        # max: of two collectors one may not know
+        asked = f"max(last_over_time({metric}{wanted}[{HOLD}])) or max({last(metric)}{wanted})"
         labels = " ".join(f"$labels.{key}" for key in value.keys)
-        return f"{{{{ with printf `{asked}` {labels} | query }}}}{{{{ $v := . | first | value }}}}", "$v", "{{ end }}"
+        opened = f"{{{{ with printf `{asked}` {labels} | query }}}}{{{{ $v := . | first | value }}}}"
+        return opened, "$v", f"{{{{ else }}}}{UNKNOWN}{{{{ end }}}}"
 
     return _rendered(alert, text, fetch, "$value")
 
@@ -57,6 +61,8 @@ def _label(match: re.Match[str]) -> str:
 
 
 def _shown(how: Format, value: str) -> str:
+    if how == "time":  # Grafana has 0 for what nobody told
+        return f"{{{{ if gt {value} 0.0 }}}}{{{{ {_FORMATS[how].format(value)} }}}}{{{{ else }}}}{UNKNOWN}{{{{ end }}}}"
     if how != "cause":
         return "{{ " + _FORMATS[how].format(value) + " }}"
     branches = [(float(code), CAUSES[cause]) for code, cause in enumerate(ORDER, 1)]

@@ -13,7 +13,8 @@ from fibrewatch.config import Duration
 from fibrewatch_collector.sla.objectives import Id, Objective, Promise
 
 Severity = Literal["page", "ticket"]
-Window = Annotated[Duration, Meta(ge=60, le=7 * 86400)]
+LONGEST_S = 7 * 86400
+Window = Annotated[Duration, Meta(ge=60, le=LONGEST_S)]
 SAMPLES_PER_S: Mapping[str, float] = {"availability": 1 / 60, "loss": 1.0}
 """How dense each kind is, which no rarer test can be: one bin a minute; packets of one target, one a second."""
 LEAST_BAD = 2
@@ -75,18 +76,18 @@ def infeasible(objective: Objective, burn: Burn) -> str | None:
     if needed < LEAST_BAD:
         return (
             f"{where}: it fires on a single sample: one of {samples:g} is {1 / samples:.3g}, more than the "
-            f"{share:.3g} that it takes; lengthen the window to {text(_least_window(objective, burn))}, "
-            "or leave it out: burn = [...]"
+            f"{share:.3g} that it takes; {_longer(objective, burn)}leave it out: burn = [...]"
         )
     return None
 
 
-def _least_window(objective: Objective, burn: Burn) -> float:
-    """The shortest whole minutes in which one bad sample is not enough."""
+def _longer(objective: Objective, burn: Burn) -> str:
+    """The shortest whole minutes in which one bad sample is not enough, as advice; "" where no window is so long."""
     share = burn.factor * (budget(objective) or 0.0)
-    if share <= 0:
-        return math.inf
-    return math.ceil((LEAST_BAD - 1) / (share * SAMPLES_PER_S[objective.kind]) / 60) * 60
+    if share * LONGEST_S * SAMPLES_PER_S[objective.kind] < LEAST_BAD - 1:
+        return ""
+    least = math.ceil((LEAST_BAD - 1) / (share * SAMPLES_PER_S[objective.kind]) / 60) * 60
+    return f"lengthen the window to {text(least)}, or "
 
 
 def faults(promises: Mapping[tuple[str, str, str], Promise], burns: Iterable[Burn]) -> Iterator[str]:
@@ -106,8 +107,6 @@ def windows(burns: Iterable[Burn]) -> list[float]:
 
 def text(seconds: float) -> str:
     """As Prometheus writes a duration."""
-    if not math.isfinite(seconds):
-        return "for ever"
     for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:.0f}{unit}"

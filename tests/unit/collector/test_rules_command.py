@@ -131,8 +131,18 @@ def test_example_inventory_has_no_alert_that_would_be_none(capsys: pytest.Captur
         (
             "asked = 0.9999",
             'site "paris/cargo", uplink "fibre", objective "net", burn "fast" (14.4 times in 2h): it fires on a single '
-            "sample: one of 120 is 0.00833, more than the 0.00144 that it takes; lengthen the window to",
+            "sample: one of 120 is 0.00833, more than the 0.00144 that it takes; lengthen the window to 695m, or leave",
         ),
+        (
+            "asked = 1.0",
+            "it fires on a single sample: one of 120 is 0.00833, more than the 0 that it takes; leave it out",
+        ),
+        (
+            "asked = 0.999999",
+            "a single sample: one of 120 is 0.00833, more than the 1.44e-05 that it takes; leave it out: burn = [...]",
+        ),
+        ("asked = 0.0", "it can never fire: the promise allows 1 of faults, and 14.4 times that is 14.4, all or more"),
+        ("asked = 0.9305", "it can never fire"),
     ],
 )
 def test_an_alert_that_would_be_none_is_refused_with_its_reason(
@@ -158,6 +168,29 @@ def test_burns_of_ones_own_replace_the_usual_ones(sites: Path, tmp_path: Path) -
     assert {"FibrewatchAvailabilityAtRiskWeek", "FibrewatchLossAtRiskWeek"} <= names
     assert "FibrewatchAvailabilityAtRiskFast" not in names
     assert any(rule.get("record", "").endswith("ratio_rate7d") for rule in rules(tmp_path / "fibrewatch.rules.yaml"))
+
+
+def test_burns_may_have_long_ids_and_grafanas_uids_stay_short_and_apart(sites: Path, tmp_path: Path) -> None:
+    """Grafana takes 40 characters: a longer uid would stop all of the file."""
+    ids = ["burn-for-the-board-of-directors-one", "burn-for-the-board-of-directors-two", "a", "abcdefgh", "abcdefghi"]
+    burns = (f'[[burn]]\nid = "{each}"\nfactor = 2\nlong = "7 d"\nshort = "12 h"\n' for each in ids)
+    sites.write_text(sites.read_text() + "asked = 0.99\n" + "".join(burns))
+    assert run("--engine", "grafana", "--sites", str(sites), "--out", str(tmp_path / "provisioning/alerting")) == 0
+    found = rules(tmp_path / "provisioning/alerting/fibrewatch-alerts.yaml")
+    uids = {rule["uid"] for rule in found}
+    assert len(uids) == len({rule["title"] for rule in found}) == len(found)
+    assert all(re.fullmatch(r"[a-z0-9-]{1,40}", uid) for uid in uids)
+    assert {"fibrewatch-site-down", "fibrewatch-availability-at-risk-abcdefgh"} <= uids
+
+
+@pytest.mark.parametrize(("one", "other"), [("week-1", "week1"), ("a--b", "a-b"), ("a-bc", "ab-c")])
+def test_burns_whose_alerts_would_have_one_name_are_refused(
+    sites: Path, one: str, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    burns = (f'[[burn]]\nid = "{each}"\nfactor = 2\nlong = "7 d"\nshort = "12 h"\n' for each in (one, other))
+    sites.write_text(sites.read_text() + "asked = 0.99\n" + "".join(burns))
+    assert run("--engine", "grafana", "--sites", str(sites)) == 2
+    assert f'burn "{other}": its alerts would be called as those of burn "{one}"' in capsys.readouterr().err
 
 
 def test_a_folder_that_can_not_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
