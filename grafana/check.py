@@ -103,9 +103,14 @@ def _references(whole: Mapping[str, list[Any]], dashboards: Mapping[str, Any]) -
         yield f"{len(roots)} policy trees: an organisation has one"
     for root in roots:
         yield from _routes(root, set(points), mutes)
+    named = {each.folder for file in whole.get("dashboards", []) for each in file.providers if each.folder_uid}
+    for folder in sorted({group.folder for each in alerting for group in each.groups} & named):
+        yield f"the folder {folder} of rules is made before the dashboards' of that title, with another uid"
     uids = Counter(receiver.uid for each in alerting for point in each.contact_points for receiver in point.receivers)
     uids.update(rule.uid for each in alerting for group in each.groups for rule in group.rules)
     yield from (f"the uid {uid} is there {count} times" for uid, count in uids.items() if count > 1)
+    titles = Counter((group.folder, rule.title) for each in alerting for group in each.groups for rule in group.rules)
+    yield from (f"{count} rules in {at[0]} are called {at[1]}" for at, count in titles.items() if count > 1)
     panels = {each["uid"]: {panel["id"] for panel in panels_of(each)} for each in dashboards.values()}
     for rule in (rule for each in alerting for group in each.groups for rule in group.rules):
         yield from (f"rule {rule.uid}: {text}" for text in _rule(rule, sources, panels))

@@ -107,7 +107,8 @@ def rule(**changes: Any) -> Callable[[Path], None]:
     whole = {"uid": "r1", "title": "t", "condition": "A", "data": [query], "for": "0s", "noDataState": "OK"}
     whole |= {"execErrState": "Error", "dashboardUid": "fibrewatch-site", "panelId": 1}
     interval = changes.pop("interval", "10s")
-    group = {"orgId": 1, "name": "g", "folder": "fibrewatch", "interval": interval, "rules": [whole | changes]}
+    folder = changes.pop("folder", "alerts")
+    group = {"orgId": 1, "name": "g", "folder": folder, "interval": interval, "rules": [whole | changes]}
     text = yaml.safe_dump({"apiVersion": 1, "groups": [group]})
     return lambda folder: (folder / "provisioning/alerting/rules.yaml").write_text(text, "utf-8") and None
 
@@ -156,6 +157,8 @@ SOURCES, PROVIDERS = "datasources/fibrewatch.yaml", "dashboards/fibrewatch.yaml"
         ),
         (rule(interval="15s"), "interval"),
         (rule(interval="15s5"), "interval"),
+        (rule(uid="u" * 41), "Expected `str` matching regex"),
+        (rule(folder="fibrewatch"), "the folder fibrewatch of rules is made before the dashboards' of that title"),
         (rule(panelId=999), "no panel 999 in fibrewatch-site"),
         (rule(dashboardUid="gone"), "no dashboard gone"),
         (rule(condition="C"), "condition C is none of its queries"),
@@ -173,6 +176,14 @@ def test_checker_finds_it(copy: Path, change: Callable[[Path], None], complaint:
     change(copy)
     found = check.problems(copy)
     assert found == [] if complaint is None else any(complaint in each for each in found), found
+
+
+def test_two_rules_of_one_title_in_a_folder_are_found(copy: Path) -> None:
+    path = copy / "provisioning/alerting" / GRAFANA_FILE
+    path.write_text(
+        path.read_text("utf-8").replace("title: FibrewatchUplinkDown", "title: FibrewatchSiteDown"), "utf-8"
+    )
+    assert check.problems(copy) == ["2 rules in fibrewatch alerts are called FibrewatchSiteDown"]
 
 
 def test_a_proper_rule_has_nothing_to_object_to(copy: Path) -> None:
