@@ -126,10 +126,12 @@ def plot(
     stack: bool = False,
     least: float | None = 0,
     every: str = "10s",
+    points: int | None = None,
 ) -> Panel:
     """Series over time; gaps stay gaps. Series whose legend matches `promise` are dashed red lines.
 
-    `every` is the least time between two points: dear expressions over windows of a minute need no more.
+    `every` is the least time between two points: dear expressions over windows of a minute need no more; `points` is
+    how many there are at most, which holds them over weeks.
     """
     legend = build_common.VizLegendOptions().show_legend(True).display_mode(common.LegendDisplayMode.TABLE)
     legend = legend.placement(common.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"])
@@ -149,6 +151,8 @@ def plot(
         panel.override_by_regexp(promise, _dashed())
     if link:
         panel.data_links([_link("Open", link)])
+    if points is not None:
+        panel.max_data_points(points)
     return _targets(_finish(panel, title, text, unit, width=width, height=height), queries, "range")
 
 

@@ -10,6 +10,8 @@ TO = Variable(name="to", label="To", query="label_values(fibrewatch_mesh_pair_in
 CHOSEN = 'from=~"$from",to=~"$to"'
 DELAYS = ((None, "green"), (0.1, "yellow"), (0.15, "red"))
 """ITU-T G.114: to 150 ms one way most calls are not hurt."""
+POINTS = 180
+"""Of a plot over all pairs, two for each pair of sites, which are joined anew for each point: 2 min apart in 6 h."""
 
 
 def one_way(metric: str) -> str:
@@ -95,12 +97,20 @@ def board() -> Board:
 
 def _loss() -> object:
     query = Query(one_way("fibrewatch_stamp_loss_{}_ratio"), "{{from}} → {{to}}")
-    return plot("Loss", "Lost of the packets sent, each way.", "percentunit", query, steps=RATIO_OF_LOSS, every="2m")
+    return plot(
+        "Loss",
+        "Lost of the packets sent, each way.",
+        "percentunit",
+        query,
+        steps=RATIO_OF_LOSS,
+        every="2m",
+        points=POINTS,
+    )
 
 
 def _rtt() -> object:
     query = Query(from_here("fibrewatch_stamp_rtt_p50_seconds"), "{{from}} ↔ {{to}}")
-    return plot("Round trip, median", "There and back, by who measures.", "s", query, every="2m")
+    return plot("Round trip, median", "There and back, by who measures.", "s", query, every="2m", points=POINTS)
 
 
 def _silent() -> object:
@@ -109,4 +119,4 @@ def _silent() -> object:
     heard = f"max by (territory, site, agent, target) (fibrewatch_probe_last_result_timestamp_seconds{{{peers}}})"
     age = f"max by (from, to) (time() - {heard} * on (territory, site, agent, target) group_left (from, to) {pairs})"
     text = "How old the newest result of each pair is. A planned pair that was never measured has no line."
-    return plot("Newest result", text, "s", Query(age, "{{from}} → {{to}}"), width=24, every="2m")
+    return plot("Newest result", text, "s", Query(age, "{{from}} → {{to}}"), width=24, every="2m", points=POINTS)

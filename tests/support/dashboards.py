@@ -29,6 +29,7 @@ class Asked(NamedTuple):
     Attributes:
         legend: The labels that the series' names are made of.
         step_s: The least time between two points.
+        points: How many there are at most; 0: as many as a plot is wide.
     """
 
     place: str
@@ -36,6 +37,7 @@ class Asked(NamedTuple):
     instant: bool
     legend: tuple[str, ...] = ()
     step_s: float = 0.0
+    points: int = 0
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
@@ -57,6 +59,7 @@ def every_question(chosen: Mapping[str, str]) -> Iterator[Asked]:
                     bool(target.get("instant")),
                     legend,
                     _seconds(panel.get("interval", "")),
+                    panel.get("maxDataPoints", 0),
                 )
         for each in board["annotations"].get("list", []):
             yield Asked(

@@ -50,7 +50,7 @@ class Watched:
             found: Any = self.get("query", query=asked.expr, time=str(self.end))
         else:
             times = {"start": str(self.end - self.span_s), "end": str(self.end)}
-            step = str(max(self.step_s, asked.step_s))
+            step = str(max(self.step_s, asked.step_s, self.span_s // asked.points if asked.points else 0.0))
             found = self.get("query_range", query=asked.expr, step=step, **times)
         series: list[dict[str, Any]] = found["result"]
         return series
