@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from fibrewatch.results import PROBES
 from fibrewatch.wire import AgentId, encode
 from fibrewatch_collector.config import RemoteWrite
 from fibrewatch_collector.exposition import Exposition
+from fibrewatch_collector.remote_write import sender
 from fibrewatch_collector.remote_write.feed import Feed
 from fibrewatch_collector.remote_write.samples import Sampler
 from fibrewatch_collector.stats import RemoteStats
@@ -192,6 +193,46 @@ async def test_server_that_is_away_misses_nothing_that_is_young(tmp_path: Path) 
             await rig.until(rig.settled(35))
     assert sorted(rig.server.times(RTT)) == ends([*minutes(30), *minutes(5, NOON + HOUR)])
     assert not rig.stats.dropped
+
+
+BROKEN = {
+    "closes": b"",
+    "says nonsense": b"\x15\x03\x01\x00\x02\x02\x46" * 9,
+    "closes within its answer": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "promises more than it sends": b"HTTP/1.1 503 x\r\nContent-Length: 200\r\n\r\nno",
+    "sends a header without end": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 100_000,
+    "says nothing": None,
+}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
+async def test_connection_that_breaks_is_tried_again(
+    tmp_path: Path, answer: bytes | None, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`https`: to such a server the TLS handshake fails."""
+    monkeypatch.setattr(sender, "TIMEOUT_S", 0.2)
+
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read(100)
+            if answer is None:
+                await reader.read()  # until the other side has waited long enough
+            writer.write(answer or b"")
+            await writer.drain()
+        writer.close()
+
+    rig = Rig(tmp_path)
+    rig.put(*minutes(3))
+    url = rig.config.url
+    rig.config = RemoteWrite(url=url.replace("http", scheme, 1))
+    async with await asyncio.start_server(broken, "127.0.0.1", rig.server.port), rig.feeding():
+        await rig.until(lambda: len(rig.waited) >= 3)
+    assert (rig.stats.measurements, dict(rig.stats.dropped), rig.stats.up) == (0, {}, False)
+    rig.config = RemoteWrite(url=url)
+    async with rig.server.listening(), rig.feeding():
+        await rig.until(rig.settled(3))
+    assert rig.server.times(RTT) == ends(minutes(3))
 
 
 @pytest.mark.parametrize(("header", "wait"), [("7", 7.0), ("999999", 300.0), ("nonsense", None)])
