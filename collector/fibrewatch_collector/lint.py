@@ -9,7 +9,8 @@ from fibrewatch import wire
 from fibrewatch.errors import ConfigError
 from fibrewatch.results.calibration import Result
 from fibrewatch_collector.inventory import Inventory
-from fibrewatch_collector.sla import ceilings
+from fibrewatch_collector.report import expected
+from fibrewatch_collector.sla import ceilings, rare
 from fibrewatch_collector.sla.ceilings import Boxes, Shown
 from fibrewatch_collector.store import Filter, Store
 
@@ -30,7 +31,14 @@ def check(inventory: Inventory, file: Path, store: Store | None) -> Sequence[str
     boxes = shown(store) if store is not None else {}
     for place, problem in ceilings.never_proved(inventory, boxes):
         raise ConfigError(str(file), place, problem)
-    return [f"{file}: {place}: {problem}" for place, problem in ceilings.beyond_gigabit(inventory, boxes)]
+    warned = [*ceilings.beyond_gigabit(inventory, boxes), *rare.never_at_risk(inventory, schedules(store))]
+    return [f"{file}: {place}: {problem}" for place, problem in warned]
+
+
+def schedules(store: Store | None) -> rare.Schedules:
+    """What each box was told last to run."""
+    found = expected.decoded(store.schedules(Filter())) if store is not None else []
+    return {agent: told.schedule for agent, _, told in sorted(found, key=lambda each: each[1])}
 
 
 def shown(store: Store) -> Boxes:

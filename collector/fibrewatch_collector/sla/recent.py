@@ -26,6 +26,8 @@ LATE_S = 900.0
 OLDEST_S = {"window": 900.0, "burst": 3 * 3600.0, "exclusive": 2 * 86400.0, "event": 86400.0}
 """By a probe's mode: a test older than this says nothing of now."""
 DIRECTIONS = {"down": "download", "up": "upload"}
+NOT_BY_TESTS = ("availability", "coverage", "loss")
+"""Kinds of objectives that single tests do not tell of."""
 _PROBE_OF = {"compliance": "throughput", "readiness": "voice"}
 _zone = lru_cache(maxsize=64)(ZoneInfo)
 
@@ -80,7 +82,7 @@ class Recent:
         self._inventory = inventory
         self._watched: dict[tuple[Vantage, str], list[_Watched]] = {}
         for each in _watched(inventory):
-            self._watched.setdefault((each.key[:3], _probe(each.objective)), []).append(each)
+            self._watched.setdefault((each.key[:3], probe_of(each.objective)), []).append(each)
         known = {each.key: each.objective for found in self._watched.values() for each in found}
         self._tests = {key: tests for key, tests in self._tests.items() if key in known}
         for counter in (self.events, self.bad):
@@ -108,7 +110,7 @@ class Recent:
     def _is_of(self, each: _Watched, run: AnyMeasurement, now: float) -> bool:
         role = run.target.role if run.target is not None else None
         meant = role == each.objective.role if each.objective.role else role != "gateway"
-        if not meant or now - run.started_at.timestamp() > max(LATE_S, _oldest(run.probe)):
+        if not meant or now - run.started_at.timestamp() > max(LATE_S, oldest(run.probe)):
             return False
         promise = self._inventory.promises[each.key[:3]]
         if each.objective.hours != "busy" or promise.busy is None:
@@ -142,8 +144,8 @@ class Recent:
         found = {}
         for watched in self._watched.values():
             for each in watched:
-                oldest = now - _oldest(_probe(each.objective))
-                if known := [test for test in self._tests.get(each.key, ()) if test.start >= oldest]:
+                first = now - oldest(probe_of(each.objective))
+                if known := [test for test in self._tests.get(each.key, ()) if test.start >= first]:
                     found[each.key] = _judged(known, each.objective)
         return found
 
@@ -165,11 +167,13 @@ def _watched(inventory: Inventory) -> Iterator[_Watched]:
                 yield _Watched((territory, name, line, objective.id), objective, site, uplink)
 
 
-def _probe(objective: Objective) -> str:
+def probe_of(objective: Objective) -> str:
+    """Of whose tests it is judged."""
     return _PROBE_OF.get(objective.kind) or (objective.metric or "").partition(".")[0]
 
 
-def _oldest(probe: str) -> float:
+def oldest(probe: str) -> float:
+    """How long a test of a probe tells of now, seconds."""
     return OLDEST_S[PROBES[probe].mode]
 
 
