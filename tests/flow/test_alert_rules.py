@@ -120,7 +120,7 @@ FAULTS = [
         {named("fibrewatch_floor_wifi_good_ratio"): f"0.97x12 0.9{LONG}"},
         "15m",
         "17m10s",
-        ("floor 2: Wi-Fi coverage", "90%"),
+        ("floor 2: Wi-Fi coverage", "90%", "&var-floor=2"),
     ),
     Fault(
         "ResponderDown",

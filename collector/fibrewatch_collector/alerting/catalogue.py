@@ -120,7 +120,7 @@ def _sites() -> Iterator[Alert]:
             Value(name="coverage", metric="fibrewatch_floor_wifi_good_ratio", keys=(*SITE, "floor"), format="percent"),
         ),
         dashboard=WIFI,
-        variables=_AT_SITE,
+        variables=_AT_SITE | {"floor": "{floor}"},
         group="slow",
         no_data="OK",
     )
