@@ -412,9 +412,9 @@ class _Check:
         burns = [each.id for each in read.burns or burn.DEFAULTS]
         self.unique("burn", burns, "")
         names: dict[str, str] = {}
-        for each in burns:  # an alert is called by it, without hyphens
-            if (other := names.setdefault(each.replace("-", ""), each)) != each:
-                self._fail(f'burn "{each}"', f'its alerts would be called as those of burn "{other}"')
+        for name in burns:  # an alert is called by it, without hyphens
+            if (other := names.setdefault(name.replace("-", ""), name)) != name:
+                self._fail(f'burn "{name}"', f'its alerts would be called as those of burn "{other}"')
         groups = [(f'sla "{each.id}"', each.objectives) for each in read.classes]
         groups += [
             (f'site "{site.id}".uplink "{uplink.id}"', uplink.objectives)

@@ -54,7 +54,7 @@ def last(metric: str) -> str:
     return f"fibrewatch:{metric.removeprefix('fibrewatch_')}:last"
 
 
-def blind() -> Mapping[str, str]:
+def blind() -> dict[str, str]:
     """Which collectors do not see, as recorded series: name → expression."""
     told = [f'up{{job="{JOB}"}}', *(f'fibrewatch_collector_{name}_up{{job="{JOB}"}}' for name in ("broker", "store"))]
     lengths = ((_BLIND, "max_over_time", "1m"), (_WAS_BLIND, "min_over_time", HOLD))
