@@ -235,7 +235,18 @@ async def test_connection_that_breaks_is_tried_again(
     assert rig.server.times(RTT) == ends(minutes(3))
 
 
-@pytest.mark.parametrize(("header", "wait"), [("7", 7.0), ("999999", 300.0), ("nonsense", None)])
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("7", 7.0),
+        ("999999", 300.0),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", 300.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        ("0", None),
+        ("-5", None),
+        ("nonsense", None),
+    ],
+)
 async def test_retry_after_is_kept(tmp_path: Path, header: str, wait: float | None) -> None:
     answers = [status(429, **{"Retry-After": header})]
     rig = Rig(tmp_path, lambda samples: answers.pop() if answers else takes_all(samples))

@@ -203,8 +203,8 @@ class Feed:
                 self._stats.up = answer.verdict == "taken"
                 return runs, answer
             self._note_trouble(answer)
-            wait = answer.after_s if answer.after_s is not None else delay * random.uniform(0.5, 1)  # noqa: S311
-            await self._sleep(wait)
+            wait = delay * random.uniform(0.5, 1)  # noqa: S311
+            await self._sleep(max(answer.after_s or 0.0, wait))  # a server may say 0, or a moment that has passed
             delay = min(2 * delay, _BACKOFF_MAX_S)
             runs = self._young(runs)
         return [], Answer("later")

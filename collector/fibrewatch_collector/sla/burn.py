@@ -64,7 +64,7 @@ def infeasible(objective: Objective, burn: Burn) -> str | None:
     allowed = budget(objective) or 0.0
     share = burn.factor * allowed
     where = f'objective "{objective.id}", burn "{burn.id}" ({burn.factor:g} times in {text(burn.long_s)})'
-    if share >= 1:
+    if share >= 1 - 1e-9:  # 10 × (1 − 0.9) is a little less than 1
         asked = 1 - 1 / burn.factor
         remedy = f"above {math.ceil(asked * 1e4) / 100:g} %" if objective.kind == "availability" else "a lower one"
         return (

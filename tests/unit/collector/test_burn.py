@@ -39,6 +39,11 @@ def test_one_minute_of_an_hour_is_more_than_three_nines_allow(long_s: float, alo
     ) is alone
 
 
+@pytest.mark.parametrize(("asked", "factor"), [(0.9, 10), (0.95, 20), (0.98, 50), (0.5, 2), (0.7, 1 / 0.3)])
+def test_all_of_a_window_is_never_more_than_all(asked: float, factor: float) -> None:
+    assert "never fire" in (burn.infeasible(net(asked), Burn(id="x", factor=factor, long_s=7200, short_s=600)) or "")
+
+
 def test_a_promise_without_any_fault_has_no_burn_rate() -> None:
     assert "single sample" in (burn.infeasible(net(1.0), DRIFT) or "")
 
