@@ -205,6 +205,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
 async def test_connection_that_breaks_is_tried_again(

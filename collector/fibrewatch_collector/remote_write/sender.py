@@ -1,7 +1,9 @@
 """One request of remote write 1.0, and what its answer means."""
 
+import asyncio
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
@@ -13,7 +15,7 @@ from fibrewatch import __version__
 from fibrewatch_collector.config import RemoteWrite
 from fibrewatch_collector.remote_write.encoding import Sample, write_request
 
-TIMEOUT_S = 30.0
+TIMEOUT_S, CLOSE_S = 30.0, 2.0
 MAX_RETRY_AFTER_S = 300.0
 _TOLD = 300
 _HEADERS = {
@@ -60,8 +62,10 @@ class Sender:
         )
 
     async def close(self) -> None:
-        """Ends its connections."""
-        await self._session.close()
+        """Ends its connections, in any case soon: what a server does not read of them is no reason to wait."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._session.close()
 
     async def send(self, samples: Iterable[Sample]) -> Answer:
         """Asks once; never raises for what a server or a network may do."""
