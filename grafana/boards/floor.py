@@ -47,9 +47,13 @@ def _boxes() -> object:
     columns = [
         Column("Online", on_floor(f"fibrewatch_agent_up{{{AT_SITE}}}", "territory, site, agent"), steps=PRESENT),
         Column("Targets lost", on_floor(f"fibrewatch_agent_lost_targets{{{AT_SITE}}}", "territory, site, agent")),
+        Column("Own networks' APs", on_floor(f"fibrewatch_wifi_scan_same_ssid{{{AT_SITE}}}", "territory, site, agent")),
     ]
     names = {"floor": "floor", "territory": "territory", "site": "site", "agent": "agent"}
-    text = "The boxes of each floor; a click opens all that one of them measures."
+    text = (
+        "The boxes of each floor, and how many access points of the site's networks each hears; a click opens all that"
+        " one of them measures."
+    )
     return rows("Boxes", text, columns, names=names, links={"agent": TO_BOX}, width=8, height=9)
 
 

@@ -168,7 +168,7 @@ def test_wide_link_and_its_silent_end(tmp_path: Path) -> None:
     moves_with_its_access_point(facts["switched"])
     same_link_under_other_laws(facts["other laws"])
     asked = facts["asked"]
-    assert (asked["by address"]["bssid"], asked["nobody"]) == (asked["listed"][0], None)
+    assert (asked["by address"], asked["nobody"]) == (asked["listed"][0], None)
     away, back = facts["renamed"]["away"], facts["renamed"]["back"]
     assert (away["error"], away["detail"]) == ("no_interface", "there is no interface wlan0")
     assert back["result"]["connected"] is False

@@ -75,17 +75,30 @@ def route_to(address: str, interface: int | None = None) -> Route:
 def default_gateways(family: Family, interface: int | None = None) -> list[Route]:
     """The gateways of the default routes, the preferred one first; the main table's go before those of others."""
     found: list[tuple[bool, int, Route]] = []
-    question = _ROUTE.pack(_DOMAIN[family], 0, 0, 0, 0, 0, 0, 0, 0)
-    for answer in _ask(_GETROUTE, _DUMP, question):
-        _, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(answer)
-        if length or kind != _UNICAST:
-            continue
-        told = attributes(answer[_ROUTE.size :])
+    for table, told in _defaults(family):
         other = (_number(told[_TABLE]) if _TABLE in told else table) != _MAIN
         metric = _number(told[_PRIORITY]) if _PRIORITY in told else 0
         found += [(other, metric, route) for route in _next_hops(told)]
     fit = [each for each in found if interface is None or each[2].interface == interface]
     return [route for _, _, route in sorted(fit, key=lambda each: each[:2])]
+
+
+def default_interfaces() -> set[int]:
+    """Those that default routes lead to, of either family and any table, with a gateway or without one."""
+    found: set[int] = set()
+    for family in _DOMAIN:
+        for _, told in _defaults(family):
+            found |= {route.interface for route in _next_hops(told)}
+            found |= {_number(told[_OIF])} if _OIF in told else set()
+    return found
+
+
+def _defaults(family: Family) -> Iterator[tuple[int, _Attributes]]:
+    question = _ROUTE.pack(_DOMAIN[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    for answer in _ask(_GETROUTE, _DUMP, question):
+        _, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(answer)
+        if not length and kind == _UNICAST:
+            yield table, attributes(answer[_ROUTE.size :])
 
 
 def neighbour(address: str, interface: int) -> Neighbour | None:

@@ -6,6 +6,7 @@ A process that lives for one onboarding. What is slow to load is loaded before t
 import asyncio
 import socket
 import sys
+import time
 
 import msgspec
 
@@ -59,8 +60,9 @@ async def _go(order: Order, way: Way) -> None:
 
 
 async def _there(interface: str) -> None:
-    async with asyncio.timeout(_COMES_S):
-        while True:
-            if interface in (name for _, name in socket.if_nameindex()):
-                return
-            await asyncio.sleep(_LOOK_S)
+    """Raises ProbeError: no_interface."""
+    end = time.monotonic() + _COMES_S
+    while interface not in (name for _, name in socket.if_nameindex()):
+        if time.monotonic() > end:
+            raise ProbeError("no_interface", f"{interface} did not come into the namespace: was it removed?")
+        await asyncio.sleep(_LOOK_S)

@@ -63,7 +63,7 @@ def spare(interface: Interface) -> None:
     Raises:
         ProbeError: denied.
     """
-    uplinks = {route.interface for family in (4, 6) for route in netlink.default_gateways(family)}
+    uplinks = netlink.default_interfaces()
     for each in orders.interfaces():
         if each.wiphy == interface.wiphy and each.ifindex in uplinks:
             what = f"{each.name} carries the box's own uplink (it has a default route)"

@@ -41,7 +41,7 @@ def scene(world: World) -> Any:
         found["asker_killed"] = _asker_killed()
         found["supplicant_killed"] = _while_onboarding(_kill_supplicant)
         found["waited"] = asyncio.run(_waited())
-        found["uplink"] = _uplink()
+        found["uplink"] = {_uplink("via", "10.99.0.1"), _uplink()}
         found["no_namespaces"] = _without_namespaces()
         found["removed"] = _removed(world)
         found["helper_killed"] = _helper_killed(helper)
@@ -150,15 +150,16 @@ def _without_namespaces() -> str:
     return "done"
 
 
-def _uplink() -> str:
+def _uplink(*way: str) -> str:
     """The radio carries a default route: it is the box's own way out."""
     run("ip", "addr", "add", "10.99.0.2/24", "dev", "wlan0")
-    run("ip", "route", "add", "default", "via", "10.99.0.1", "dev", "wlan0")
+    run("ip", "route", "add", "default", *way, "dev", "wlan0")
     try:
         asyncio.run(radio.onboard(Onboard(network="right"), str(here.SOCKET)))
     except ProbeError as e:
         return f"{e.error}: {e.detail}"
     finally:
+        run("ip", "route", "flush", "dev", "wlan0")
         run("ip", "addr", "flush", "dev", "wlan0")
     return "done"
 
