@@ -187,6 +187,8 @@ def _restore(arguments: argparse.Namespace) -> int:
     if done.manifest.left_out:
         print(f"to be brought from elsewhere: {', '.join(done.manifest.left_out)}")
     print(f"{arguments.file}: {_told(done.manifest)}", flush=True)
+    if any(each.name in ("authority/register.db", "tokens.db") for each in done.manifest.files):
+        print("boxes and tokens that were revoked after that moment are good again: revoke them before it starts")
     return OK
 
 

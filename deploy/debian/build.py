@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from email import message_from_bytes
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -28,6 +29,7 @@ MACHINES = {"amd64": ("x86_64", 62), "arm64": ("aarch64", 183)}
 """Debian's architecture: the wheels' platform, and e_machine in ELF files (elf(5))."""
 _DIFFERS = {"RECORD", "WHEEL", "INSTALLER", "REQUESTED", "direct_url.json"}
 """Of a wheel's own notes: not the same for each Python, and needed by none."""
+_VERSION = re.compile(r'__version__ = "([^"]+)"')
 EPOCH = 1_767_225_600  # 2026-01-01: the same input makes the same package
 
 
@@ -90,7 +92,7 @@ def main() -> int:
 
 def _own_version() -> str:
     text = (ROOT / "core/fibrewatch/__init__.py").read_text("utf-8")
-    return re.findall(r'__version__ = "([^"]+)"', text)[0]
+    return _VERSION.findall(text)[0]
 
 
 def build(package: Package, architecture: str, version: str, out: Path, *, quick: bool = False) -> Path:
@@ -99,6 +101,7 @@ def build(package: Package, architecture: str, version: str, out: Path, *, quick
         work, stage = Path(made), Path(made) / "stage"
         tree = stage / "usr/lib" / package.name
         _fill_tree(package, architecture, tree, work)
+        _say_version(tree, version)
         _check_machines(tree, architecture)
         _compile_nothing(tree)
         _add_programs(package, stage)
@@ -131,6 +134,12 @@ def _fill_tree(package: Package, architecture: str, tree: Path, work: Path) -> N
     for module in package.modules:
         side = {"fibrewatch": "core", "fibrewatch_agent": "agent", "fibrewatch_collector": "collector"}[module]
         shutil.copytree(ROOT / side / module, tree / module, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _say_version(tree: Path, version: str) -> None:
+    """The program's own word is the package's."""
+    path = tree / "fibrewatch/__init__.py"
+    path.write_text(_VERSION.sub(f'__version__ = "{version}"', path.read_text("utf-8")), "utf-8")
 
 
 def _pip(*arguments: str) -> None:
@@ -215,41 +224,68 @@ def _add_documents(package: Package, stage: Path, version: str, work: Path) -> N
         shutil.copytree(ROOT / "deploy" / extra, share / extra)
     doc = stage / "usr/share/doc" / package.name
     doc.mkdir(parents=True)
-    (doc / "changelog.gz").write_bytes(_zipped((ROOT / "CHANGELOG.md").read_bytes()))
-    shutil.copyfile(HERE / "copyright", doc / "copyright")
+    (doc / "changelog.gz").write_bytes(_zipped(_CHANGES.format(package=package.name, version=version).encode()))
+    (doc / "CHANGELOG.md.gz").write_bytes(_zipped((ROOT / "CHANGELOG.md").read_bytes()))
+    overrides = stage / "usr/share/lintian/overrides" / package.name
+    overrides.parent.mkdir(parents=True)
+    overrides.write_text(_OVERRIDES.format(package=package.name))
+    tree = stage / "usr/lib" / package.name
+    (doc / "copyright").write_text((HERE / "copyright").read_text() + "".join(_licences(tree)))
     for command, module in package.commands.items():
         page = stage / "usr/share/man/man1" / f"{command}.1.gz"
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_bytes(_zipped(_manual(command, module, version)))
+        page.write_bytes(_zipped(_manual(command, module, version, work)))
 
 
+_CHANGES = """{package} ({version}) stable; urgency=medium
+
+  * What a user notices is in CHANGELOG.md.gz.
+
+ -- fibrewatch <packages@fibrewatch.example>  Thu, 01 Jan 2026 00:00:00 +0000
+"""
+
+
+_OVERRIDES = """# As their makers built and published them: the lock files have their hashes.
+{package}: unstripped-binary-or-object
+"""
+
+
+def _licences(tree: Path) -> Iterator[str]:
+    """A paragraph for each bundled wheel: its licence, and where its text is.
+
+    Raises:
+        BuildError: One says nothing of it.
+    """
+    for folder in sorted(tree.glob("*.dist-info")):
+        told = message_from_bytes((folder / "METADATA").read_bytes())
+        classes = [each.rpartition(" :: ")[2] for each in told.get_all("Classifier", []) if each.startswith("License")]
+        licence = told["License-Expression"] or " or ".join(classes) or str(told["License"] or "").partition("\n")[0]
+        texts = [path for path in _files(folder) if _IS_LICENCE.match(path.name)]
+        if not licence or not texts:
+            raise BuildError(f"{folder.name} does not tell its licence")
+        where = "".join(f"\n /{path.relative_to(tree.parents[2])}" for path in texts)
+        yield f"\nFiles: {told['Name']} {told['Version']}\nLicense: {licence}\nComment:{where}\n"
+
+
+_IS_LICENCE = re.compile(r"(?i)(licen[cs]e|copying|notice)")
 EXAMPLES = {
     "fibrewatch-agent": ("agent.example.toml", "responder.example.toml", "radio-helper.example.toml"),
     "fibrewatch-collector": ("collector.example.toml", "sites.example.toml"),
 }
 
 
-def _manual(command: str, module: str, version: str) -> bytes:
-    """The man page, from the program's own --help by help2man(1)."""
+def _manual(command: str, module: str, version: str, work: Path) -> bytes:
+    """The man page, from the program's own --help by help2man(1), which calls it what its file is called."""
     path = ":".join(str(ROOT / each) for each in ("core", "agent", "collector"))
-    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "80"}
-    program = (
-        f"{sys.executable} -c 'import sys; sys.argv[0] = \"{command}\"; from {module} import main; sys.exit(main())'"
-    )
-    argv = [
-        "help2man",
-        "--no-info",
-        "--name",
-        NAMES[command],
-        "--version-string",
-        version,
-        "--no-discard-stderr",
-        program,
-    ]
-    done = subprocess.run(argv, capture_output=True, env=environment, check=False)
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "80", "SOURCE_DATE_EPOCH": str(EPOCH)}
+    program = work / command
+    program.write_text(f"#!{sys.executable}\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
+    program.chmod(0o755)
+    argv = ["help2man", "--no-info", "--name", NAMES[command], "--version-string", version, "--no-discard-stderr"]
+    done = subprocess.run([*argv, str(program)], capture_output=True, env=environment, check=False)
     if done.returncode:
         raise BuildError(f"help2man: {done.stderr.decode(errors='replace')[-400:]}")
-    return done.stdout.replace(sys.executable.encode(), command.encode())
+    return done.stdout
 
 
 NAMES = {
@@ -260,7 +296,7 @@ NAMES = {
 
 
 def _zipped(data: bytes) -> bytes:
-    return gzip.compress(data, 9, mtime=EPOCH)
+    return gzip.compress(data, 9, mtime=0)
 
 
 def _add_control(package: Package, stage: Path, architecture: str, version: str) -> None:

@@ -81,8 +81,8 @@ def run(
     text = command if isinstance(command, str) else shlex.join(command)
     files.mkdir(parents=True, exist_ok=True)
     (files / ".command").write_text(text + "\n", "utf-8")
-    (files / ".start").write_text(_START.format(root=shlex.quote(str(ROOT))), "utf-8")
-    output = _boot(files, virtual_time, timeout_s, memory_mb)
+    start = _START.format(root=shlex.quote(str(ROOT)))
+    output = boot(start, files, virtual_time=virtual_time, timeout_s=timeout_s, memory_mb=memory_mb)
     status = _status(files / ".status")
     if check and status != 0:
         told = [(files / name).read_text("utf-8", "replace")[-2000:] for name in (".machine", ".console")]
@@ -97,8 +97,9 @@ def _status(file: Path) -> int:
         return NO_RESULT
 
 
-def _boot(files: Path, virtual_time: bool, timeout_s: float, memory_mb: int) -> str:
-    """What the machine says; `timeout` ends it even when this process is killed."""
+def boot(start: str, files: Path, *, virtual_time: bool, timeout_s: float, memory_mb: int) -> str:
+    """What the machine says whose first process is a shell with that script; `timeout` ends it even if we are."""
+    (files / ".start").write_text(start, "utf-8")
     argv = ["timeout", "-k", "5", f"{timeout_s:.0f}", *_machine(files, memory_mb)]
     if virtual_time:
         argv += ["-icount", "shift=0,sleep=off"]

@@ -11,7 +11,8 @@ echo "restarts $(systemctl show -P NRestarts fibrewatch-agent) $(systemctl is-ac
 journalctl -u fibrewatch-agent --no-pager | grep -i watchdog | head -3
 dpkg -i /root/new.deb < /dev/null
 sleep 4
-echo "after the upgrade $(systemctl is-active fibrewatch-agent)"
+status=$(timeout 20 mosquitto_sub -h 127.0.0.1 -t 'fibrewatch/v1/paris/cargo/box-01/up/status' -C 1)
+echo "after the upgrade $(systemctl is-active fibrewatch-agent) $(echo "$status" | grep -o '"version":"[^"]*"' | cut -d: -f2)"
 timeout 20 mosquitto_sub -h 127.0.0.1 -t 'fibrewatch/v1/paris/cargo/box-01/up/results' -C 2 -F '%t'
 systemctl stop fibrewatch-agent
 echo "stopped $(systemctl show -P Result fibrewatch-agent)"

@@ -1,14 +1,21 @@
 """`make packages`: the .debs in fresh Debian trees, and under a systemd of their own."""
 
+import os
 import re
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from fibrewatch.measurement import Target
+from fibrewatch_collector import transfer
+from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.packages.emulated import aarch64_is_understood
-from tests.packages.tree import Tree, built
+from tests.packages.exported import nothing_is_missing
+from tests.packages.tree import ROOT, Tree, built, commands
+from tests.support.measurements import NOON, delivery, good, raw_window
 
 pytestmark = pytest.mark.packages
 HERE = Path(__file__).parent
@@ -79,11 +86,29 @@ def test_installed_upgraded_removed_and_purged(tmp_path: Path, release: str) -> 
     )
     assert "ok: paris/cargo/box-01" in tree.sh("fibrewatch-agent check-config")
     assert not tree.sh("find /usr/lib/fibrewatch-agent -name '*.pyc'")
+    for version in (NEW, OLD):  # once more, and back
+        tree.install(*built(version, "fibrewatch-agent_amd64"))
+        assert tree.sh("fibrewatch-agent --version").strip() == f"fibrewatch-agent {version}"
+        assert tree.sh("dpkg --verify fibrewatch-agent") == ""
+        assert (tree.path / "etc/fibrewatch/agent.toml").read_text() == CONFIG
+    _manual_is_current(tree, "fibrewatch-agent")
+    tree.sh("touch /etc/fibrewatch/responder.toml /var/lib/fibrewatch-agent/spool.sqlite")
     tree.sh("dpkg --remove fibrewatch-agent")
+    assert (tree.path / "var/lib/fibrewatch-agent/spool.sqlite").exists()
     assert (tree.path / "etc/fibrewatch/agent.toml").read_text() == CONFIG
     assert not (tree.path / "usr/lib/fibrewatch-agent").exists()
     tree.sh("dpkg --purge fibrewatch-agent")
     assert tree.sh("find / -xdev -name '*fibrewatch*' -not -path '/root/*' -not -path '/proc/*' -print").split() == []
+
+
+def _manual_is_current(tree: Tree, *programs: str) -> None:
+    """Every command of each is in its man page."""
+    for each in programs:
+        words = re.findall(r"(?m)^    ([a-z][a-z-]+)\b", tree.sh(f"{each} --help"))
+        assert len(words) > 4
+        page = tree.sh(f"zcat /usr/share/man/man1/{each}.1.gz").replace("\\-", "-")
+        assert not [word for word in words if word not in page], each
+        assert re.search(rf"(?m)^\.SH NAME\n{each} ", page), "what man(1) -k finds it by"
 
 
 @pytest.mark.parametrize("release", ["bookworm", "trixie"])
@@ -107,11 +132,35 @@ def test_the_collector_is_installed_upgraded_removed_and_purged(tmp_path: Path, 
     assert (tree.path / "etc/fibrewatch/collector.toml").read_text() == f"{COLLECTED}\n# mine\n"
     assert (tree.path / "etc/fibrewatch/sites.toml").read_text() == SITES
     assert "1 sites, 1 agents" in tree.sh("fibrewatch-collector check-config")
+    assert tree.sh("dpkg --verify fibrewatch-collector") == ""
+    _manual_is_current(tree, "fibrewatch-collector", "fibrewatch")
     tree.sh("dpkg --remove fibrewatch-collector")
     assert (tree.path / "var/lib/fibrewatch/kept").exists()
     assert (tree.path / "etc/fibrewatch/sites.toml").read_text() == SITES
     tree.sh("dpkg --purge fibrewatch-collector")
     assert tree.sh("find / -xdev -name '*fibrewatch*' -not -path '/root/*' -not -path '/proc/*' -print").split() == []
+
+
+def test_a_package_is_the_same_whenever_it_is_built(tmp_path: Path) -> None:
+    (first,) = built(OLD, "fibrewatch-agent_arm64")
+    builder = [
+        sys.executable,
+        str(ROOT / "deploy/debian/build.py"),
+        "--quick",
+        "--version",
+        OLD,
+        "--out",
+        str(tmp_path),
+    ]
+    subprocess.run([*builder, "fibrewatch-agent_arm64"], check=True, env={**os.environ, "TZ": "Asia/Tokyo"})
+    assert first.read_bytes() == (tmp_path / first.name).read_bytes()
+
+
+def test_lintian_finds_no_error() -> None:
+    packages = built(OLD, "fibrewatch-agent_amd64", "fibrewatch-agent_arm64", "fibrewatch-collector_amd64")
+    argv = ["lintian", "--allow-root", "--fail-on", "error", *map(str, packages)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_everything_in_the_arm64_package_is_of_that_machine(tmp_path: Path) -> None:
@@ -158,7 +207,7 @@ def test_the_agent_under_a_real_systemd(tmp_path: Path) -> None:
     assert said.count("fibrewatch/v1/paris/cargo/box-01/up/results") >= 2, said
     assert re.search(r"^restarts [1-9]\d* active$", said, re.M), said
     assert "atchdog timeout" in said
-    assert "after the upgrade active" in said
+    assert f'after the upgrade active "{NEW}"' in said, said
     assert "stopped success" in said
     assert "stopped agent=paris/cargo/box-01" in said
     assert "●" not in said, "nothing failed"
@@ -195,18 +244,56 @@ def kernel_clock_is_synchronised() -> bool:
     return kernel_clock().synchronised
 
 
-def test_the_collector_under_a_real_systemd(tmp_path: Path) -> None:
-    """It takes what the agent beside it sends, serves it, and makes a PDF, all within its sandbox."""
-    tree = Tree(tmp_path)
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_the_collector_under_a_real_systemd(tmp_path: Path, release: str) -> None:
+    """It serves what the agent beside it sends, makes reports and packs, is upgraded, and restored: in its sandbox."""
+    tree = Tree(tmp_path, release)
     tree.install(*built(OLD, "fibrewatch-agent_amd64", "fibrewatch-collector_amd64"))
     assert tree.sh("stat -c '%U %G %a' /etc/fibrewatch/collector.toml").split() == ["root", "fibrewatch", "640"]
     tree.write("/etc/fibrewatch/agent.toml", CONFIG)
     tree.write("/etc/fibrewatch/collector.toml", COLLECTED)
     tree.write("/etc/fibrewatch/sites.toml", SITES)
     tree.write("/etc/mosquitto/conf.d/local.conf", MOSQUITTO)
-    said = tree.boot((HERE / "collector.sh").read_text())
+    tree.write("/etc/systemd/system/fibrewatch-collector.service.d/test.conf", "[Service]\nWatchdogSec=6\n")
+    for kind, path in zip(
+        ("agent", "collector"), built(NEW, "fibrewatch-agent_amd64", "fibrewatch-collector_amd64"), strict=True
+    ):
+        tree.write(f"/root/new-{kind}.deb", "").write_bytes(path.read_bytes())
+    _history(tmp_path / "history.db", tree)
+    backup, restore = commands("backup.md")
+    script = (HERE / "collector.sh").read_text().replace("@BACKUP@", backup).replace("@RESTORE@", restore)
+    said = tree.boot(script, 400)
     assert "state active" in said, said
     assert re.search(r'^fibrewatch_tcp_.*agent="box-01"', said, re.M), said
     assert "%PDF-" in said, said
+    assert "verified 0\n" in said, said
+    assert "token 0\n" in said, said
+    owners = {user for user, _ in re.findall(r"^(\w+) (/var/lib/fibrewatch/\w+\.db)$", said, re.M)}
+    assert owners == {"fibrewatch"}, "root's commands make no file that the collector can't write"
+    assert re.search(r"^monthly [1-9]", said, re.M), said
+    assert re.search(r"^restarts [1-9]\d* active$", said, re.M), said
+    assert f'upgraded {NEW}"' in said, said
+    assert "backup: 0\n" in said, said
+    assert "restore: 0\n" in said, said
     assert "stopped success" in said
-    assert "●" not in said
+    assert "fibrewatch fibrewatch 640\nroot fibrewatch 640\n" in said, said
+    assert nothing_is_missing((tree.path / "root/all").read_bytes()) == 3, "the history, and the agent before and after"
+    before, restored, all_ = (set((tree.path / "root" / each).read_bytes().splitlines()) for each in EXPORTS)
+    assert restored <= all_, "and the archive's moment is before what came next"
+    assert len(restored) >= len(before) - 50, said
+    assert len(restored) > 10
+    assert "●" not in said, said
+
+
+def _history(file: Path, tree: Tree) -> None:
+    """Two hours in March, as `fibrewatch-collector export` prints them."""
+    store = SqliteStore(file)
+    targets = [Target(name=name, role="operator", address="192.0.2.1") for name in ("operator-1", "operator-2")]
+    raws = [raw_window(NOON + 60 * minute, target=each) for minute in range(120) for each in targets]
+    store.commit([delivery(*(good(number, raw) for number, raw in enumerate(raws, 1)))])
+    with (tree.path / "root/history.jsonl").open("wb") as to:
+        to.writelines(transfer.export_lines(store, NOON - 3600, NOON + 86_400))
+    store.close()
+
+
+EXPORTS = ("before", "restored", "all")

@@ -6,20 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.packages.tree import ROOT, Tree, built
+from tests.packages.exported import nothing_is_missing
+from tests.packages.tree import Tree, built, commands
 
 pytestmark = pytest.mark.packages
 HERE = Path(__file__).parent
 VERSION = "0.1.0"
 
 
-def commands(page: str) -> list[str]:
-    """The page's shell blocks."""
-    return re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / page).read_text("utf-8"), re.M | re.S)
-
-
 def test_from_blank_debian_to_the_first_result_and_the_first_alert(tmp_path: Path) -> None:
-    """One machine is server and box; what has no loopback (the network's packages) is run before it boots."""
+    """Then the broker is killed three times, the line is cut, and the box is stolen.
+
+    One machine is server and box; what has no loopback (the network's packages) is run before it boots.
+    """
     server, box = commands("install-server.md"), commands("install-box.md")
     tree = Tree(tmp_path)
     for each in built(VERSION, "fibrewatch-collector_amd64", "fibrewatch-agent_amd64"):
@@ -41,6 +40,10 @@ def test_from_blank_debian_to_the_first_result_and_the_first_alert(tmp_path: Pat
     assert "server: 0\n" in said, said
     assert "box: 0\n" in said, said
     assert "up: yes" in said, said
+    assert said.count("back: yes\n") == 3, said
     assert "alert: yes" in said, said
     assert re.search(r"SiteDown.*cargo", said), said
+    nothing_is_missing((tree.path / "root/all").read_bytes())
+    for each in ("revoked: 0", "the broker's list: 0", "shut out: yes", "enrolled again: 0"):
+        assert f"{each}\n" in said, said
     assert "●" not in said, said

@@ -1,6 +1,7 @@
 """A Debian in a folder: made once, copied for each test, entered by chroot or booted with a systemd of its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ MORE = "libpangoft2-1.0-0,libharfbuzz-subset0,fonts-lato,ca-certificates"
 MIRROR = "http://deb.debian.org/debian"
 
 
-BARE = "systemd,python3,iperf3,wpasupplicant"
+BARE = "systemd,python3,iperf3,wpasupplicant,openssl"
 """What the agent's package needs: under emulation each package more takes seconds."""
 
 
@@ -21,14 +22,19 @@ def fresh(release: str, architecture: str = "amd64") -> Path:
     """The tree that others are copies of."""
     foreign = architecture != "amd64"
     tree = CACHE / f"debian-{release}{f'-{architecture}' if foreign else ''}"
-    if not (tree / "made").exists():
+    made, wanted = tree / "made", BARE if foreign else f"{WANTED},{MORE}"
+    if not made.exists() or made.read_text() != wanted:
         shutil.rmtree(tree, ignore_errors=True)
         CACHE.mkdir(parents=True, exist_ok=True)
-        wanted = BARE if foreign else f"{WANTED},{MORE}"
         argv = ["debootstrap", f"--arch={architecture}", "--variant=minbase", f"--include={wanted}"]
         subprocess.run([*argv, release, str(tree), MIRROR], check=True, stdout=subprocess.DEVNULL)
-        (tree / "made").touch()
+        made.write_text(wanted)
     return tree
+
+
+def commands(page: str) -> list[str]:
+    """The shell blocks of a page of docs."""
+    return re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / page).read_text("utf-8"), re.M | re.S)
 
 
 def built(version: str, *wanted: str) -> list[Path]:
@@ -79,11 +85,7 @@ class Tree:
 
     def boot(self, script: str, timeout_s: float = 240) -> str:
         """Its systemd as PID 1, without a network; the script is a service, and then it is off. What that printed."""
-        (self.path / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
-        self.write("/root/script", f"#!/bin/bash\nexec > /root/said 2>&1\n{script}\n", 0o755)
-        unit = "[Service]\nExecStart=/root/script\nExecStopPost=/usr/bin/systemctl poweroff\n"
-        self.write("/etc/systemd/system/script.service", f"{unit}[Install]\nWantedBy=multi-user.target\n")
-        self.sh("systemctl enable script.service")
+        self.begin_with(script)
         argv = [*nspawn(), "--boot", "-D", str(self.path), "--register=no", "--keep-unit", "--private-network"]
         argv.append("--system-call-filter=adjtimex clock_adjtime")  # as a machine: may be asked, and here not set
         printed = ""
@@ -97,6 +99,14 @@ class Tree:
         said = self.path / "root/said"
         assert said.exists(), printed
         return said.read_text()
+
+    def begin_with(self, script: str, files: str = "/root") -> None:
+        """What its systemd does when it is booted; it prints to `said` in that folder."""
+        (self.path / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
+        self.write("/root/script", f"#!/bin/bash\nexec > {files}/said 2>&1\n{script}\n", 0o755)
+        unit = "[Service]\nExecStart=/root/script\nExecStopPost=/usr/bin/systemctl poweroff\n"
+        self.write("/etc/systemd/system/script.service", f"{unit}[Install]\nWantedBy=multi-user.target\n")
+        self.sh("systemctl enable script.service")
 
 
 def nspawn() -> list[str]:

@@ -36,9 +36,16 @@ def test_the_clock_s_state_may_be_asked(name: str) -> None:
     (unit,) = [each for each in UNITS if each.name == f"fibrewatch-{name}.service"]
     settings = [line for line in unit.read_text().splitlines() if not line.startswith("#")]
     filters = [line for line in settings if line.startswith("SystemCallFilter=")]
-    assert filters[-1] == "SystemCallFilter=adjtimex clock_adjtime"
+    assert filters[-1] == "SystemCallFilter=adjtimex clock_adjtime capset"
     assert "ProtectClock=yes" not in settings
     assert not [line for line in settings if "CAP_SYS_TIME" in line]
+
+
+@pytest.mark.parametrize("name", ["agent", "responder", "reflector", "radio-helper"])
+def test_children_may_be_started(name: str) -> None:
+    """Each is started by setpriv(1), which asks capset(2) whatever it is told, and ends where that is refused."""
+    (unit,) = [each for each in UNITS if each.name == f"fibrewatch-{name}.service"]
+    assert re.findall(r"(?m)^SystemCallFilter=(.*)$", unit.read_text())[-1].split()[-1] == "capset"
 
 
 def test_the_radio_helper_alone_may_administer_the_network() -> None:
