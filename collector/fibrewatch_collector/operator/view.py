@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fibrewatch.metric import Field
 from fibrewatch.results import PROBES
 from fibrewatch_collector.operator.api import Agent, Latest, Site
 
@@ -51,8 +52,15 @@ def told(run: Latest) -> str:
     probe = PROBES.get(run.probe)
     graded = [field for field in probe.fields if field.metric.better and field.metric.kind == "gauge"] if probe else []
     measured = [field for field in graded if field.name in run.values][:SHOWN_FIELDS]
-    words = [f"{field.name} {quantity(run.values[field.name], field.metric.unit)}" for field in measured]
+    words = [
+        f"{each.name} {_at_least(run, each)}{quantity(run.values[each.name], each.metric.unit)}" for each in measured
+    ]
     return ", ".join(words + ["censored: a bound only"] * (run.verdict == "censored")) or "nothing measured yet"
+
+
+def _at_least(run: Latest, field: Field) -> str:
+    """Of what may be more, where something else than the line was the limit."""
+    return "≥ " if run.verdict == "censored" and field.metric.better == "higher" else ""
 
 
 def minutes(site: Site) -> str:

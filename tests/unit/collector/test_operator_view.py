@@ -71,7 +71,7 @@ def test_what_proves_nothing_says_so() -> None:
 
 def test_a_bound_is_told_as_one() -> None:
     told = view.told(latest(probe="throughput", verdict="censored", values={"goodput": 12.5e6}))
-    assert told == "goodput 100.0 Mbit/s, censored: a bound only"
+    assert told == "goodput ≥ 100.0 Mbit/s, censored: a bound only"
 
 
 def test_lines_tell_only_what_is_new() -> None:
