@@ -15,9 +15,7 @@ chown fibrewatch /etc/fibrewatch/evidence.key
 printf '[evidence]\nkey = "evidence.key"\n[reports]\nfolder = "/var/lib/fibrewatch/reports"\n' >> /etc/fibrewatch/collector.toml
 systemctl restart fibrewatch-collector
 ready
-fibrewatch-collector import history.jsonl
-fibrewatch evidence --site paris/cargo --from 2026-03-01 --to 2026-03-01
-for each in evidence-*.tar; do fibrewatch verify $each; echo "verified $?"; done
+fibrewatch evidence --site paris/cargo --month $(date +%Y-%m)
 fibrewatch token add noc --scope read > token; echo "token $?"
 stat -c '%U %n' /var/lib/fibrewatch/*.db
 for _ in $(seq 60); do ls /var/lib/fibrewatch/reports/*/paris/*.pdf >/dev/null 2>&1 && break; sleep 1; done
@@ -47,7 +45,7 @@ sleep 3
 export_all > all
 systemctl stop fibrewatch-collector
 echo "stopped $(systemctl show -P Result fibrewatch-collector)"
-rm -rf /var/lib/fibrewatch/collector.db* /etc/fibrewatch/sites.toml
+rm -rf /var/lib/fibrewatch/*.db* /etc/fibrewatch/sites.toml
 bash -e /restore.sh; echo "restore: $?"
 ready
 export_all > restored
