@@ -247,6 +247,7 @@ _CHANGES = """{package} ({version}) stable; urgency=medium
 
 _OVERRIDES = """# As their makers built and published them: the lock files have their hashes.
 {package}: unstripped-binary-or-object
+{package}: embedded-library
 """
 
 
