@@ -17,7 +17,7 @@ systemctl restart fibrewatch-collector
 ready
 fibrewatch evidence --site paris/cargo --month $(date +%Y-%m)
 fibrewatch token add noc --scope read > token; echo "token $?"
-stat -c '%U %n' /var/lib/fibrewatch/*.db
+stat -c 'owner %U' /var/lib/fibrewatch/*.db
 for _ in $(seq 60); do ls /var/lib/fibrewatch/reports/*/paris/*.pdf >/dev/null 2>&1 && break; sleep 1; done
 echo "monthly $(find /var/lib/fibrewatch/reports -name '*.pdf' -user fibrewatch | wc -l)"
 pid=$(systemctl show -P MainPID fibrewatch-collector); kill -STOP $pid
