@@ -1,6 +1,7 @@
 """Remote write from a real store to servers that are away, strict, in no hurry or full of lies; waiting is reckoned."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -203,6 +204,31 @@ BROKEN = {
     "sends a header without end": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 100_000,
     "says nothing": None,
 }
+
+
+async def test_stop_that_comes_together_with_a_requests_deadline_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp's own deadline took such a cancellation for its own, and the collector did not end."""
+    monkeypatch.setattr(sender, "TIMEOUT_S", 0.05)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def ask_for_ever(asked: sender.Sender) -> None:
+        while True:
+            await asked.send([])
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        for _ in range(8):
+            asked = sender.Sender(RemoteWrite(url=url))
+            task = asyncio.get_running_loop().create_task(ask_for_ever(asked))
+            await asyncio.sleep(0.02)
+            time.sleep(0.06)  # the deadline passes while the loop is busy, and both come in one turn
+            task.cancel()
+            done, _ = await asyncio.wait([task], timeout=10)
+            assert done and task.cancelled()
+            await asked.close()
 
 
 @pytest.mark.soak

@@ -57,7 +57,7 @@ class Sender:
         self._session = aiohttp.ClientSession(
             headers={**_HEADERS, **config.headers},
             connector=aiohttp.TCPConnector(ssl=trust),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=None),  # its own deadline may swallow a cancellation that comes with it
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -73,9 +73,10 @@ class Sender:
         try:
             token = self._config.token()
             headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-            async with self._session.post(
-                self._config.url, data=body, headers=headers, allow_redirects=False
-            ) as response:
+            async with (
+                asyncio.timeout(TIMEOUT_S),
+                self._session.post(self._config.url, data=body, headers=headers, allow_redirects=False) as response,
+            ):
                 return _judged(response, (await response.content.read(_TOLD)).decode("utf-8", "replace"))
         except (aiohttp.ClientError, OSError, ValueError) as e:
             return Answer("later", str(e) or type(e).__name__)
