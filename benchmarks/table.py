@@ -7,7 +7,18 @@ from typing import Any
 
 from benchmarks.support import ROOT, options, table
 
-NAMES = ("ingest", "scrape", "queries", "rules", "footprint", "resident", "latency", "early_stop", "throughput")
+NAMES = (
+    "ingest",
+    "scrape",
+    "queries",
+    "rules",
+    "footprint",
+    "resident",
+    "latency",
+    "early_stop",
+    "throughput",
+    "report",
+)
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 

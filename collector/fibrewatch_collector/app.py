@@ -1,7 +1,6 @@
 """The collector as one process: one TaskGroup over ingest, clock, bins and HTTP; the only place that ties them."""
 
 import asyncio
-import gc
 import logging
 import signal
 import time
@@ -20,6 +19,7 @@ from fibrewatch.wire import AgentId, encode
 from fibrewatch.wire import Inventory as Schedule
 from fibrewatch_collector import floor_series, own_clock, recovery
 from fibrewatch_collector.config import Config
+from fibrewatch_collector.garbage import collect_garbage_seldom
 from fibrewatch_collector.hub import Hub
 from fibrewatch_collector.identity.service import IdentityService
 from fibrewatch_collector.ingest import Events, Ingest
@@ -311,16 +311,6 @@ class App:
 def _complain(saved: Future[T]) -> None:
     if not saved.cancelled() and (problem := saved.exception()) is not None:
         log.warning("a schedule or an inventory was not saved: %s", problem)
-
-
-def collect_garbage_seldom() -> None:
-    """Each measurement makes some dozens of objects without cycles, while series and states stay for good.
-
-    Looking through all of those at every 700 new ones took a quarter of the CPU of ingest.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 async def serve(config: Config, inventory: Inventory, notifier: Notifier) -> None:

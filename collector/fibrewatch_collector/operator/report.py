@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fibrewatch_collector.garbage import collect_garbage_seldom
 from fibrewatch_collector.inventory import Inventory
 from fibrewatch_collector.operator.door import Door, opened
 from fibrewatch_collector.report import asked
@@ -35,6 +36,7 @@ def from_store(path: Path, inventory: Inventory, words: Mapping[str, str], out: 
     question = asked.question(words)
     _must_be_readable(question, out)
     must_be_a_store(path)
+    collect_garbage_seldom()
     store = SqliteStore(path)
     try:
         answer = asked.answer(store, inventory, question, datetime.now(UTC))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from fibrewatch_collector.store import SeriesDays, SeriesId, day
-from fibrewatch_collector.store.day import Cell, Packed
+from fibrewatch_collector.store.day import Cell, Day, Packed
 
 DAY_S, HOUR_S = 86_400, 3_600
 Stretch = Callable[[int, float, float], Cell]
@@ -44,22 +44,21 @@ def _pieces(days: SeriesDays, span: Span, stretch: Stretch) -> Iterator[Packed]:
         if begin <= number * DAY_S and (number + 1) * DAY_S <= end:
             yield found.total
             continue
-        for start in _starts(number, span):
-            if (hour := found.hour(start // HOUR_S % day.HOURS)) is not None:
-                yield _of_hour(days.row, start, hour, span, stretch)
+        for start, hour in _hours(found, span):
+            if begin <= start and start + HOUR_S <= end:
+                yield hour
+            else:
+                part = max(start, begin), min(start + HOUR_S, end)
+                yield _part(hour, part, day.packed(stretch(days.row, *part)))
 
 
-def _starts(number: int, span: Span) -> range:
-    """The hours of a day that touch a span."""
-    first = max(number * DAY_S, int(span[0] // HOUR_S) * HOUR_S)
-    return range(first, min((number + 1) * DAY_S, int(-(-span[1] // HOUR_S)) * HOUR_S), HOUR_S)
-
-
-def _of_hour(row: int, start: int, hour: Packed, span: Span, stretch: Stretch) -> Packed:
-    begin, end = max(start, span[0]), min(start + HOUR_S, span[1])
-    if (begin, end) == (start, start + HOUR_S):
-        return hour
-    return _part(hour, (begin, end), day.packed(stretch(row, begin, end)))
+def _hours(found: Day, span: Span) -> Iterator[tuple[int, Packed]]:
+    """A day's hours that touch a span."""
+    midnight = found.number * DAY_S
+    first = max(0, int((span[0] - midnight) // HOUR_S))
+    last = min(day.HOURS, int(-(-(span[1] - midnight) // HOUR_S)))
+    for number, hour in found.hours(range(first, last)):
+        yield midnight + number * HOUR_S, hour
 
 
 def _part(hour: Packed, span: Span, part: Packed) -> Packed:
@@ -75,7 +74,6 @@ def hours(days: SeriesDays, span: Span) -> Iterator[tuple[int, Packed]]:
     begin, end = span
     for number in range(int(begin // DAY_S), int(-(-end // DAY_S))):
         if (found := days.days.get(number)) is not None:
-            for start in _starts(number, span):
-                hour = found.hour(start // HOUR_S % day.HOURS)
-                if hour is not None and begin <= start and start + HOUR_S <= end:
+            for start, hour in _hours(found, span):
+                if begin <= start and start + HOUR_S <= end:
                     yield start, hour

@@ -1,7 +1,7 @@
 """A UTC day of one series: its total, and its hours for the edges of local days and for busy hours. Pure."""
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
@@ -56,6 +56,8 @@ class Packed(Struct, array_like=True, gc=False):
     rest: Tallies
 
 
+_ROOM = 64 * 1024
+"""Enough for a day's hours of windows, so that unpacking them copies nothing."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Packed)
 _hour_decoder = msgspec.msgpack.Decoder(Packed | None)
@@ -73,14 +75,17 @@ class Day:
         """The whole day."""
         return _decoder.decode(zlib.decompress(self.packed_total))
 
-    def hour(self, number: int) -> Packed | None:
-        """One of 24, by UTC; None where nothing was measured."""
-        found: Packed | None = _hour_decoder.decode(self._hours[number])
-        return found
+    def hours(self, numbers: Iterable[int]) -> Iterator[tuple[int, Packed]]:
+        """Those of 24, by UTC, in which something was measured."""
+        there = self._hours
+        for number in numbers:
+            found: Packed | None = _hour_decoder.decode(there[number])
+            if found is not None:
+                yield number, found
 
     @cached_property
     def _hours(self) -> list[msgspec.Raw]:
-        return _hours_decoder.decode(zlib.decompress(self.packed_hours))
+        return _hours_decoder.decode(zlib.decompress(self.packed_hours, bufsize=_ROOM))
 
 
 def made(number: int, hours: Mapping[int, Cell]) -> Day:
