@@ -32,7 +32,7 @@ def must_be_a_store(path: Path) -> None:
     Raises:
         StoreError: There is none.
     """
-    if not path.exists():
+    if not path.is_file():
         raise StoreError(f"{path}: there is no store")
     with store_errors(path), closing(_reader(path)) as db:
         if db.execute("SELECT 1 FROM sqlite_master WHERE name='measurement'").fetchone() is None:

@@ -420,6 +420,15 @@ def test_a_typical_rate_that_rests_on_bounds_is_one_itself() -> None:
     assert not Shown(replace(full, transfers=fast), words).keys[2].value.startswith("≥")
 
 
+def test_a_month_that_nobody_measured_is_not_one_without_interruption() -> None:
+    full = made.report(outages=0)
+    dark = replace(full.uplinks[0].net, available=0, not_measured=44700, ratio=None, coverage=0.0)
+    unknown = replace(full, uplinks=(replace(full.uplinks[0], net=dark),))
+    assert [each.value for each in Shown(unknown, Words("en", "UTC")).keys[:2]] == ["–", "–"]
+    some = replace(full, uplinks=(replace(full.uplinks[0], net=replace(dark, unavailable=65)),))
+    assert Shown(some, Words("en", "UTC")).keys[1].value == f"≥{HARD}1{HARD}h{HARD}05{HARD}min"
+
+
 def test_a_fleet_has_its_worst_site_first() -> None:
     order = [report.site.site for report in render.ranked(made.fleet())]
     assert order[0] == "s2"

@@ -1,14 +1,13 @@
 """What the templates show of a site's report, as text and drawings. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import median
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from fibrewatch.results import PROBES
 from fibrewatch_collector.report.model import Availability, Fact, Outage, Report, Series, Transfer, Uplink
-from fibrewatch_collector.report.page import findings
+from fibrewatch_collector.report.page import findings, keys
 from fibrewatch_collector.report.page.plots.calendar import calendar
 from fibrewatch_collector.report.page.plots.hours import hours
 from fibrewatch_collector.report.page.plots.outages import timeline
@@ -16,8 +15,6 @@ from fibrewatch_collector.report.page.plots.throughput import is_thinned, throug
 from fibrewatch_collector.report.page.plots.wifi import wifi
 from fibrewatch_collector.report.page.words import Words
 
-ROLES = ("responder", "operator", "neutral", "access", "service", "gateway")
-"""Whose delay tells most of the line, first."""
 ON_ONE_PAGE, OUTAGES_ON_ONE_PAGE = 5, 3
 _DIRECTIONS = ("download", "upload")
 
@@ -32,14 +29,6 @@ class Figure(NamedTuple):
     n: str
     quantiles: tuple[str, ...]
     exact: bool
-
-
-class Key(NamedTuple):
-    """A figure that stands out on the manager's page."""
-
-    label: str
-    value: str
-    note: str
 
 
 class Shown:
@@ -124,6 +113,10 @@ class Shown:
             )
             for cause, count in longest
         )
+
+    def down(self, found: Availability) -> str:
+        """Minutes that count against the operator: at least so many, where too little was measured."""
+        return keys.down(found, self.words)
 
     def calendar(self, uplink: Uplink) -> Markup | None:
         """Each day of an uplink."""
@@ -269,52 +262,10 @@ class Shown:
     def _quantile(self, probe: str, field: str, value: float | None) -> str:
         return "–" if value is None else self.words.value(value, unit(probe, field))
 
-    # ---- the manager's figures
-
     @property
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[keys.Key]:
         """The few that a tenant asks for."""
-        made: Sequence[Callable[[Uplink], Key | None]] = (self._available, self._down, self._download)
-        main = self.main
-        keys = [] if main is None else [key for each in made if (key := each(main)) is not None]
-        delay = self._delay(main)
-        return [*keys, delay] if delay else keys
-
-    def _available(self, uplink: Uplink) -> Key:
-        words, net = self.words, uplink.net
-        ratio = "–" if net.ratio is None else words.percent(net.ratio)
-        note = words.text("manager.measured", share=words.percent(net.coverage, 1))
-        return Key(words.text("manager.available"), ratio, note)
-
-    def _down(self, uplink: Uplink) -> Key:
-        words = self.words
-        return Key(
-            words.text("manager.down"), words.minutes(uplink.net.unavailable), words.text("manager.down_by_operator")
-        )
-
-    def _download(self, uplink: Uplink) -> Key | None:
-        used = [each for each in self._transfers(uplink, "download") if each.verdict != "invalid"]
-        if not used:
-            return None
-        middle = median([each.goodput for each in used])
-        bound = any(each.verdict == "censored" and each.goodput <= middle for each in used)
-        words = self.words
-        note = words.text("manager.of_contract", rate=words.rate(uplink.download)) if uplink.download else ""
-        return Key(words.text("manager.download"), ("≥\u00a0" if bound else "") + words.rate(middle), note)
-
-    def _delay(self, uplink: Uplink | None) -> Key | None:
-        known = [
-            (ROLES.index(series.role), found.p50, series.role)
-            for series in self.report.series
-            if uplink is not None and series.uplink == uplink.id and series.role in ROLES
-            for field, found in series.fields.items()
-            if field == "rtt" and found.p50 is not None
-        ]
-        if not known:
-            return None
-        _, delay, role = min(known)
-        note = self.words.text("manager.to", role=self.words.named("role", role))
-        return Key(self.words.text("manager.delay"), self.words.delay(delay), note)
+        return keys.of(self.report, self.main, self.words)
 
     def _id(self, *parts: str) -> str:
         return "-".join((self.name, *parts)).replace("/", "-").replace(" ", "-")
@@ -329,4 +280,4 @@ def unit(probe: str, field: str) -> str:
 
 def _rank(group: tuple[str, str]) -> tuple[str, int]:
     uplink, role = group
-    return (uplink, ROLES.index(role) if role in ROLES else len(ROLES))
+    return (uplink, keys.ROLES.index(role) if role in keys.ROLES else len(keys.ROLES))
