@@ -21,8 +21,10 @@ def test_nothing_that_is_sent_makes_it_fail(tmp_path: Path) -> None:
     with Responder(tmp_path, limits='claim = "1 s"\nwait = "0 s"\nqueued_per_agent = 1000') as responder:
         control = responder.control()
         assert control.token
+        known = json.dumps(f"Bearer {control.token.read_text()}")  # in a file: others see a command line
+        (tmp_path / "schemathesis.toml").write_text(f"headers = {{ Authorization = {known} }}\n")
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{control.urls[0]}/openapi.json"]
-        command += ["-H", f"Authorization: Bearer {control.token.read_text()}", "--max-examples", str(EXAMPLES)]
+        command += ["--max-examples", str(EXAMPLES)]
         command += ["--checks", "not_a_server_error,response_schema_conformance,status_code_conformance"]
         command += ["--mode", "all", "--seed", "1", "--no-color", "--request-timeout", "40", "--workers", "4"]
         ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd=tmp_path)

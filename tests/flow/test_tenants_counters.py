@@ -32,7 +32,7 @@ from fibrewatch_agent.line.wan_poll import polling
 
 async def main():
     found = []
-    async with asyncio.timeout(30), polling(msgspec.convert(json.loads(sys.argv[1]), RouterConfig), "eth0") as poll:
+    async with asyncio.timeout(30), polling(msgspec.convert(json.load(sys.stdin), RouterConfig), "eth0") as poll:
         while len(poll.samples) < 3 and not poll.ended:
             await poll.news()
         print(json.dumps({
@@ -50,7 +50,9 @@ LOGINS: dict[str, dict[str, str]] = {"v2c": {"community": COMMUNITY}} | {
 
 def ask(line: SharedLine, **settings: Any) -> dict[str, Any]:
     order = {"address": "10.99.1.2", "wan": "eth1"} | settings
-    said: dict[str, Any] = json.loads(line.box.run(sys.executable, "-c", COUNTERS, json.dumps(order)))
+    asked = line.box.exec(sys.executable, "-c", COUNTERS)
+    done = subprocess.run(asked, input=json.dumps(order), check=True, capture_output=True, text=True, timeout=60)
+    said: dict[str, Any] = json.loads(done.stdout)
     return said
 
 

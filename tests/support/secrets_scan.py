@@ -1,7 +1,8 @@
 """Whether a secret of the tests got to where others see it: command lines, environments, logs, /metrics, API answers.
 
 A pytest plugin of the whole run. What makes secrets registers them; private keys in files of the run are found by
-themselves. Each worker watches the processes that it started, with all their children, and looks at the end.
+themselves. One thread watches all that the run starts: with workers, in the process that started them, where no test
+runs, so that it disturbs none. Each worker reads its logs at its end, and tells what it found and what it knows.
 """
 
 import contextlib
@@ -15,9 +16,11 @@ from typing import Any
 
 import pytest
 
-EVERY_S = 0.25
+EVERY_S = 0.1
 LEAST = 8
 """A shorter word would be found where nobody wrote it."""
+_LOOKS = 2
+"""At each process: the first time one may not be itself yet, and its parent may not be known."""
 _MOST_FILE = 64 << 20
 _MOST_SEEN = 200_000
 _LOGS = (".log", ".err", ".out", ".journal")
@@ -64,27 +67,28 @@ class Scan:
         self.cpu_s += time.thread_time()
 
     def look(self) -> None:
-        """At command lines and environments of new children, twice: the first time one may not be itself yet."""
-        present = {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208 four times a second
+        """At command lines and environments of new children, of their children, and so on."""
+        present = {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208 ten times a second
         for gone in self._known.keys() - present:
             del self._known[gone]
+            self._family.discard(gone)
         for pid in sorted(present):
             looks = self._known.get(pid, 0)
-            if looks < 2:
+            if looks < _LOOKS:
                 self._known[pid] = looks + 1
                 with contextlib.suppress(OSError, ValueError, IndexError):
                     self._note(pid)
 
     def _note(self, pid: int) -> None:
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-        if pid not in self._family and int(stat.rpartition(")")[2].split()[1]) not in self._family:
-            self._known[pid] = 2
-            return
-        if pid == os.getpid():
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")
+        kin = {int(each) for each in rest.split()[1:4]}  # parent, process group, session: proc_pid_stat(5)
+        if pid == os.getpid() or not (pid in self._family or kin & self._family):
             return
         self._family.add(pid)
-        for kind in ("cmdline", "environ"):
-            self.saw(Path(f"/proc/{pid}/{kind}").read_bytes().split(b"\0"), f"{kind} of {stat.partition(' (')[2][:16]}")
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        where = f"{name.partition('(')[2]} ({b' '.join(command[:6])[:120].decode(errors='replace')})"
+        self.saw(command, f"the command line of {where}")
+        self.saw(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"), f"the environment of {where}")
 
     def saw(self, words: Iterable[bytes], where: str) -> None:
         """What everybody on the machine may see."""
@@ -103,31 +107,42 @@ class Scan:
         files = list(_files(folder))
         for each in files:
             if each.name.endswith(_KEY_FILES):
-                self._learn_keys(each)
+                self._learn_key(each)
         for each in files:
-            if each.suffix in _LOGS and each.stat().st_size <= _MOST_FILE:
-                self.found += self._in(each.read_bytes(), str(each))
+            if each.suffix in _LOGS:
+                with contextlib.suppress(OSError), each.open("rb") as log:
+                    self.found += self._in(log.read(_MOST_FILE), str(each))
 
-    def _learn_keys(self, file: Path) -> None:
+    def _learn_key(self, file: Path) -> None:
+        """By one line, which is enough to know it."""
         with contextlib.suppress(OSError):
             if file.stat().st_size <= _MOST_KEY_FILE:
-                text = file.read_bytes().replace(b"\\n", b"\n")
-                for match in _KEYS.finditer(text):
-                    self.secrets.update((line, f"a key of {file.name}") for line in match[1].split()[:-1])
+                for match in _KEYS.finditer(file.read_bytes().replace(b"\\n", b"\n")):
+                    self.secrets[max(match[1].split(), key=len)] = f"a key of {file.name}"
 
     def end(self, folder: Path) -> list[str]:
         """All that was found."""
         began = time.thread_time()
         self.stop()
         self.look_at_files(folder)
-        for word, where in self._seen.items():
-            self.found += self._in(word, where)
         self.cpu_s += time.thread_time() - began
+        return self.judged()
+
+    def judged(self) -> list[str]:
+        """What was seen of processes, by the secrets that are known by now, and all that was found before."""
+        everything = b"\0".join(self._seen)
+        if any(secret in everything for secret in self.secrets):
+            for word, where in self._seen.items():
+                self.found += self._in(word, where)
         return sorted(set(self.found))
 
     def _in(self, text: bytes, where: str) -> list[str]:
         """Says which secret it is, not what."""
-        return [f"{what} is in {where}" for secret, what in self.secrets.items() if secret in text]
+        return [
+            f"{what} is in {where.replace(secret.decode(errors='replace'), '…')}"
+            for secret, what in self.secrets.items()
+            if secret in text
+        ]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -147,54 +162,55 @@ _KEY = pytest.StashKey[pytest.TempPathFactory]()
 
 @pytest.fixture(scope="session", autouse=True)
 def _secrets_of_the_run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> None:
+    """Tells where the files of this worker, or of a run without any, will be."""
     request.config.stash[_KEY] = tmp_path_factory
-    RUN.start()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever starts the workers, or runs the tests himself, watches and judges."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Gathered(config), "gathered secrets")
+        RUN.start()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The worker tells what it found; without workers the run fails here."""
+    """Reads the logs; a worker tells what it found, and what the one who judges must look for."""
     factory = session.config.stash.get(_KEY, None)
-    if factory is None:
-        return
-    found = RUN.end(factory.getbasetemp())
+    if factory is not None:
+        RUN.end(factory.getbasetemp())
     worker: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if worker is not None:
-        worker["secrets"] = found
+        worker["secrets"] = RUN.found
+        worker["secrets_known"] = {secret.hex(): what for secret, what in RUN.secrets.items()}
         worker["secrets_cpu_s"] = RUN.cpu_s
-    elif found:
-        _tell(session.config, found)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 class Gathered:
     """What the workers found, in the process that started them."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config, self.found, self.cpu_s = config, list[str](), 0.0
+        self._config = config
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker has ended."""
         told = getattr(node, "workeroutput", {})
-        self.found += told.get("secrets", ())
-        self.cpu_s += told.get("secrets_cpu_s", 0.0)
+        RUN.found += told.get("secrets", ())
+        RUN.secrets |= {bytes.fromhex(secret): what for secret, what in told.get("secrets_known", {}).items()}
+        RUN.cpu_s += told.get("secrets_cpu_s", 0.0)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fails the run."""
-        if self.found:
-            _tell(self._config, self.found)
+        RUN.stop()
+        if found := RUN.judged():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Where there may be workers, their findings are gathered."""
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Gathered(config), "gathered secrets")
-
-
-def _tell(config: pytest.Config, found: list[str]) -> None:
-    lines = "".join(f"\nsecret: {each}" for each in sorted(set(found)))
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"secrets of the tests were seen by others:{lines}", red=True)
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line("")
+            for each in found:
+                reporter.write_line(f"secret: {each}", red=True)
+            reporter.write_line(
+                f"secrets: {len(RUN.secrets)} known, {len(RUN._seen)} words of processes, {RUN.cpu_s:.1f} s of CPU"
+            )

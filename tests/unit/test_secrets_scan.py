@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,13 +36,15 @@ def test_a_secret_of_a_child_of_a_child_is_found(
 ) -> None:
     scan.start()
     with child(argument, **env) as process:
-        kinds = "environ" if env else "cmdline"
+        kinds = "the environment of" if env else "the command line of"
+        until = time.monotonic() + 120
         while not any(kinds in where and SECRET.encode() in word for word, where in list(scan._seen.items())):
-            assert process.poll() is None
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
         assert process.stdin is not None
         process.stdin.close()
     found = scan.end(tmp_path)
-    assert any(each.startswith(f"the planted one is in {kinds} of python") for each in found)
+    assert any(each.startswith(f"the planted one is in {kinds} python") for each in found)
     assert not any(SECRET in each for each in found)
 
 

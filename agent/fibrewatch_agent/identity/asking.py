@@ -28,7 +28,7 @@ def by_token(word: str) -> Joined:
         raise IdentityError(f"{token.url} refuses: {_complaint(body)}")
     try:
         bundle = msgspec.json.decode(body, type=Bundle)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise IdentityError(f"{token.url}: its answer is no bundle: {e}") from e
     keys.check_bundle(bundle)
     if bundle.agent != token.agent or fingerprint(bundle.ca) != token.ca:
@@ -75,6 +75,6 @@ def _call(url: str, method: str, path: str, context: ssl.SSLContext, body: bytes
 def _complaint(body: bytes) -> str:
     try:
         said = msgspec.json.decode(body, type=dict[str, str]).get("error", "")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         said = ""
     return said[:300] or "without a reason"

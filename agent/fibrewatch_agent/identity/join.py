@@ -61,7 +61,7 @@ def from_bundle(path: Path) -> Joined:
         raise IdentityError(f"{path}: {e.strerror}") from e
     try:
         bundle = msgspec.json.decode(data, type=Bundle)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise IdentityError(f"{path}: this is no bundle, or not the whole of it: {e}") from e
     if bundle.key is None:
         raise IdentityError(f"{path}: there is no key in it: a box without one joins by --token")

@@ -1,10 +1,9 @@
 """Keys, requests and signatures by `cryptography`: for the command line and a short-lived child, never resident."""
 
 import base64
-import binascii
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -12,6 +11,10 @@ from cryptography.x509.oid import NameOID
 from fibrewatch.identity import Bundle, IdentityError, signed_part
 
 Key = ec.EllipticCurvePrivateKey
+
+
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+"""What `cryptography` raises for bytes that are not what they should be, some of it only when a part is asked for."""
 
 
 def new_key() -> Key:
@@ -34,7 +37,7 @@ def read_key(text: bytes) -> Key:
     """
     try:
         key = serialization.load_pem_private_key(text, None)
-    except (ValueError, TypeError) as e:
+    except _UNREADABLE as e:
         raise IdentityError("there is no usable private key in it") from e
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise IdentityError("its key is not of an elliptic curve")
@@ -62,10 +65,9 @@ def check_certificate(certificate: str, ca: str, agent: str, key: Key) -> None:
     mine, authority = _read(certificate), _read(ca)
     try:
         mine.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature) as e:
+    except (InvalidSignature, *_UNREADABLE) as e:
         raise IdentityError("the certificate is of another authority") from e
-    names = mine.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if [each.value for each in names] != [agent]:
+    if [each.value for each in mine.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] != [agent]:
         raise IdentityError(f"the certificate is not for {agent}")
     if mine.public_key() != key.public_key():
         raise IdentityError("the certificate is for another key")
@@ -77,12 +79,12 @@ def check_bundle(bundle: Bundle) -> None:
     Raises:
         IdentityError: Something in it was changed.
     """
-    key = _read(bundle.ca).public_key()
+    ca = _read(bundle.ca)
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
+        if isinstance(key := ca.public_key(), ec.EllipticCurvePublicKey):
             signed = base64.b64decode(bundle.signature, validate=True)
             return key.verify(signed, signed_part(bundle), ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, binascii.Error):
+    except (InvalidSignature, *_UNREADABLE):  # base64's ValueError too
         pass
     raise IdentityError("it is not as the authority made it: its signature does not fit")
 
@@ -90,5 +92,5 @@ def check_bundle(bundle: Bundle) -> None:
 def _read(text: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(text.encode())
-    except ValueError as e:
+    except _UNREADABLE as e:
         raise IdentityError("there is no certificate in it") from e

@@ -119,7 +119,7 @@ def described(body: bytes) -> str:
     """A request's JSON on one line, with what is secret by its name left out."""
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
     return json.dumps(_without_secrets(found), ensure_ascii=False)[:_DETAIL]
 

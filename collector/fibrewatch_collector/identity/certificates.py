@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -18,14 +18,16 @@ Key = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 BACKDATED = timedelta(days=1)
 """So long before it is made a certificate is good already, unless it is a short one."""
-_LIST_LASTS = timedelta(days=3650)
-"""Mosquitto lets nobody in once its list is past its time; ours is written anew at every revocation anyway."""
 _USES = {
     "box": [ExtendedKeyUsageOID.CLIENT_AUTH],
     "server": [ExtendedKeyUsageOID.SERVER_AUTH],
     "collector": [ExtendedKeyUsageOID.CLIENT_AUTH],
     "takeover": [ExtendedKeyUsageOID.CLIENT_AUTH],
 }
+
+
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+"""What `cryptography` raises for bytes that are not what they should be, some of it only when a part is asked for."""
 
 
 def new_key() -> Key:
@@ -53,7 +55,7 @@ def read_key(text: bytes) -> Key:
     """
     try:
         key = serialization.load_pem_private_key(text, None)
-    except (ValueError, TypeError) as e:
+    except _UNREADABLE as e:
         raise IdentityError("there is no usable private key in it") from e
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise IdentityError("its key is not of an elliptic curve")
@@ -68,7 +70,7 @@ def read_certificate(text: str | bytes) -> x509.Certificate:
     """
     try:
         return x509.load_pem_x509_certificate(text.encode() if isinstance(text, str) else text)
-    except ValueError as e:
+    except _UNREADABLE as e:
         raise IdentityError("there is no certificate in it") from e
 
 
@@ -80,9 +82,9 @@ def read_request(text: str) -> x509.CertificateSigningRequest:
     """
     try:
         request = x509.load_pem_x509_csr(text.encode())
-        key = request.public_key()
+        key, _ = request.public_key(), common_name(request.subject)  # read only now, and may be anything
         sound = request.is_signature_valid
-    except (ValueError, TypeError) as e:
+    except _UNREADABLE as e:
         raise IdentityError("this is no certificate request") from e
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, (ec.SECP256R1, ec.SECP384R1)):
         raise IdentityError("the request's key is not of P-256 or P-384")
@@ -165,9 +167,13 @@ def leaf(
 
 
 def revocations(signer: Signer, revoked: Sequence[tuple[int, datetime]], now: datetime) -> bytes:
-    """The list of revoked serial numbers, PEM (RFC 5280 §5)."""
+    """The list of revoked serial numbers, PEM (RFC 5280 §5).
+
+    It lasts as long as its authority: Mosquitto lets nobody in once its list is past its time, and years may pass
+    without a revocation to write it anew.
+    """
     builder = x509.CertificateRevocationListBuilder().issuer_name(signer.certificate.subject)
-    builder = builder.last_update(now - BACKDATED).next_update(now + _LIST_LASTS)
+    builder = builder.last_update(now - BACKDATED).next_update(signer.certificate.not_valid_after_utc)
     for serial, at in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at)
         builder = builder.add_revoked_certificate(entry.build())
@@ -185,11 +191,10 @@ def check_signature(certificate: x509.Certificate, signed: bytes, data: bytes) -
     Raises:
         IdentityError: It is not.
     """
-    key = certificate.public_key()
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
+        if isinstance(key := certificate.public_key(), ec.EllipticCurvePublicKey):
             return key.verify(signed, data, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
+    except (InvalidSignature, *_UNREADABLE):
         pass
     raise IdentityError("the signature is not by that key")
 
@@ -202,7 +207,7 @@ def check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> Non
     """
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as e:
+    except (InvalidSignature, *_UNREADABLE) as e:
         raise IdentityError("the certificate is of another authority") from e
 
 

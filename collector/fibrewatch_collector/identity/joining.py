@@ -15,11 +15,12 @@ from aiohttp import web
 from fibrewatch.errors import WireError
 from fibrewatch.files import Content, write_together
 from fibrewatch.identity import MAX_BYTES, Bundle, IdentityError, JoinRequest
-from fibrewatch_collector.access import AccessError
+from fibrewatch_collector.access import AccessError, origin
 from fibrewatch_collector.access.audit import NAME, Audit
 from fibrewatch_collector.identity import certificates, enrolment
 from fibrewatch_collector.identity.authority import Authority
 from fibrewatch_collector.identity.settings import Settings
+from fibrewatch_collector.web.listening import Door
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,12 @@ class Joining:
         if settings.join is None:
             raise IdentityError("authority.toml: [join] is missing")
         self._authority, self._settings, self._join = authority, settings, settings.join
-        self._tries = Tries()
-        app = web.Application(client_max_size=MAX_BYTES)
+        self._tries, self._door = Tries(), Door(lambda host: False)
+        app = web.Application(middlewares=[self._door.watch], client_max_size=MAX_BYTES)
         app.add_routes([web.get("/v1/ca", self._ca), web.post("/v1/join", self._enrol)])
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=5.0, shutdown_timeout=2.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=5.0, shutdown_timeout=2.0, auto_decompress=False
+        )
 
     async def start(self) -> None:
         """Listens.
@@ -51,13 +54,14 @@ class Joining:
         context = await asyncio.to_thread(server_context, self._authority, self._join.names)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, *self._join.address, ssl_context=context).start()
+            await self._door.listen(self._runner, *self._join.address, context)
         except OSError:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Ends all connections."""
+        self._door.close()
         await self._runner.cleanup()
 
     async def _ca(self, _: web.Request) -> web.Response:
@@ -66,7 +70,7 @@ class Joining:
 
     async def _enrol(self, request: web.Request) -> web.Response:
         source = request.remote or ""
-        if not self._tries.allowed(source):
+        if not self._tries.allowed(origin.key(origin.address(source))):
             return _refused(429, "too many tries: wait a minute")
         try:
             async with asyncio.timeout(_READ_S):
@@ -74,7 +78,7 @@ class Joining:
             bundle = await asyncio.to_thread(self._let_in, asked, source)
         except TimeoutError:
             return _refused(408, "the request took too long")
-        except (msgspec.MsgspecError, UnicodeDecodeError, WireError) as e:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, WireError) as e:
             return _refused(400, str(e))
         except IdentityError as e:
             log.warning("join from %s refused: %s", source, e)
@@ -94,7 +98,7 @@ class Joining:
 
 
 class Tries:
-    """How often an address asked of late; remembers the last thousand addresses."""
+    """How often an address (IPv6: a /64) asked of late; remembers the last thousand."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,7 +1,6 @@
 """The `renew` channel: a box whose certificate is good gets the next one."""
 
 import base64
-import binascii
 import logging
 
 from fibrewatch import wire
@@ -29,7 +28,7 @@ def renewed(authority: Authority, settings: Settings, agent: AgentId, payload: b
 def _renewed(authority: Authority, settings: Settings, agent: AgentId, asked: RenewRequest) -> str:
     try:
         signature = base64.b64decode(asked.signature, validate=True)
-    except binascii.Error as e:
+    except ValueError as e:  # binascii.Error is one; what is not ASCII is another
         raise IdentityError("the signature is not base64") from e
     certificates.check_signature(authority.own(asked.certificate, agent), signature, asked.request.encode())
     return authority.issue_box(agent, asked.request, settings.box_lasts_s)

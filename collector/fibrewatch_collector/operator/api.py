@@ -90,7 +90,7 @@ def _why(body: bytes) -> str:
     """What the collector says of it."""
     try:
         return f": {msgspec.json.decode(body, type=Problem).error}"
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
 
 
@@ -181,7 +181,7 @@ class Api:
     def _decoded(self, path: str, body: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
             raise ApiError(f"{self.url}{path}: {e}") from e
 
     async def _get(self, path: str, timeout_s: float = TIMEOUT_S) -> bytes:

@@ -144,7 +144,7 @@ async def body(request: web.Request, kind: type[T]) -> T:
         raise LedgerError("wrong", f"the body is longer than {MAX_BODY_BYTES} bytes")
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise LedgerError("wrong", str(e).replace(" - at `$.", ": `").replace("Object", "the body")) from e
 
 

@@ -86,6 +86,7 @@ class Gate:
         path = resource.canonical if resource is not None else request.path
         try:
             self._check_way(request)
+            _check_packing(request)
             wanted = scopes.needed(request.method, path)
             if wanted is None:
                 self._count(origin.key(self._client(request)))
@@ -245,6 +246,11 @@ class Gate:
             response = answer(Problem(error=why.text), why.status)
         response.headers.update(why.headers)
         return response
+
+
+def _check_packing(request: web.Request) -> None:
+    if (packing := request.headers.get("Content-Encoding", "identity").strip().lower()) != "identity":
+        raise RefusedError(415, "packed", f"Content-Encoding {packing[:40]!r}: send it as it is")
 
 
 def _limited(wait: float, text: str) -> RefusedError:

@@ -8,6 +8,8 @@ from typing import cast
 
 from aiohttp import web
 
+from fibrewatch_collector.access import origin
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MOST, MOST_OF_ONE = 512, 64
 ASK_WITHIN_S = 15.0
@@ -62,17 +64,19 @@ class Door:
 
     def enter(self, host: str) -> bool:
         """Whether there is room."""
-        if self._inside.total() >= MOST or (self._inside[host] >= MOST_OF_ONE and not self._ours(host)):
+        key = origin.key(origin.address(host))
+        if self._inside.total() >= MOST or (self._inside[key] >= MOST_OF_ONE and not self._ours(host)):
             return False
-        self._inside[host] += 1
+        self._inside[key] += 1
         return True
 
     def leave(self, host: str, inner: asyncio.BaseProtocol) -> None:
         """There is room again."""
         del self._guards[inner]
-        self._inside[host] -= 1
-        if not self._inside[host]:
-            del self._inside[host]
+        key = origin.key(origin.address(host))
+        self._inside[key] -= 1
+        if not self._inside[key]:
+            del self._inside[key]
 
     def know(self, inner: asyncio.BaseProtocol, guard: "_Guard") -> None:
         """By which of aiohttp's connections a request tells where it came from."""

@@ -244,7 +244,8 @@ class Server:
 
 
 def _runner(app: web.Application) -> web.AppRunner:
-    return web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0)
+    """Packed bodies are not unpacked: a kilobyte may become a megabyte before anybody has asked who sends it."""
+    return web.AppRunner(app, access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0, auto_decompress=False)
 
 
 def _asset(name: str) -> Handler:
