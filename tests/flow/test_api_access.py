@@ -1,8 +1,11 @@
 """A running collector asked over real connections: each route by each scope, certificates, browsers, limits, record."""
 
+import gzip
 import http.client
 import json
 import re
+import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -294,6 +297,65 @@ def test_what_is_wrong_or_endless_is_bounded_and_leaves_no_secret_in_the_log(
     assert not [name for name, text in kept.items() if text in log]
 
 
+def raw(made: CollectorProcess, data: bytes) -> tuple[int, bytes]:
+    """Bytes that no client's library would send; status and body."""
+    with socket.create_connection(("127.0.0.1", made.http), timeout=60, source_address=(stranger(), 0)) as connection:
+        connection.sendall(data)
+        answer = connection.recv(65536)
+    return int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2]
+
+
+def post(path: str, token: str, body: bytes, *headers: str) -> bytes:
+    known = (
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *headers,
+    )
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\n".encode() + "".join(f"{e}\r\n" for e in known).encode() + b"\r\n" + body
+    )
+
+
+def test_what_no_client_would_send_is_refused_and_forges_no_line(
+    served: tuple[CollectorProcess, dict[str, str]],
+) -> None:
+    """Packed bodies, endless nesting, forms that are none, paths with breaks in them: each a 4xx."""
+    made, kept = served
+    bomb = gzip.compress(bytes(20 << 20), 1)
+    assert raw(made, post("/api/v1/rollout", kept["operate"], bomb, "Content-Encoding: gzip"))[0] == 415
+    assert raw(made, post("/api/v1/rollout", "", bomb, "Content-Encoding: gzip"))[0] == 415
+    for body in (b"[" * 16_000, b'{"x":' + b"[" * 16_000, b'{"x":"\xff"}', b"\xff"):
+        for path in ("/api/v1/rollout", "/api/v1/maintenance", "/api/v1/rollout/accept"):
+            assert raw(made, post(path, kept["operate"], body))[0] == 400, body[:20]
+    form = b"POST /signin HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: 8\r\n\r\ntoken=\xff\xfe"
+    kinds = {b"application/x-www-form-urlencoded": 400, b"application/x-www-form-urlencoded; charset=none": 400}
+    for kind, status in {**kinds, b"multipart/form-data; boundary=x": 415, b"text/plain": 415}.items():
+        assert raw(made, form.replace(b"%b", kind))[0] == status, kind
+    tokens_path = b"/api/v1/tokens"
+    for path in (
+        b"/" + tokens_path,
+        tokens_path + b"/",
+        b"/api/v1/%74okens",
+        b"/healthz/.." + tokens_path,
+        b"/%2e%2e" + tokens_path,
+    ):
+        for shown in ("read", "operate"):
+            asked = b"GET %b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % (path, kept[shown].encode())
+            status, body = raw(made, asked)
+            assert status in (403, 404) and b"made_at" not in body, path
+    assert raw(made, post("/api/v1/tokens/x%0Aadmin%1b%5b31m/revoke", kept["admin"], b""))[0] == 404
+    told = run_audit(made)
+    assert "\x1b" not in told and not re.search(r"^admin", told, re.MULTILINE)
+    assert "POST /api/v1/tokens/x%0Aadmin%1b%5b31m/revoke: refused (404)" in told
+    assert "Traceback" not in made.log.read_text()
+
+
+def run_audit(made: CollectorProcess) -> str:
+    command = [sys.executable, "-m", "fibrewatch_collector.operator.cli", "audit", "--config", str(made.config)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 # ---- TLS
 
 
@@ -349,6 +411,30 @@ def test_certificates_have_the_scope_of_their_name(secured: tuple[CollectorProce
     assert forged.status == 403  # a browser would show the certificate whoever asks
     with pytest.raises((OSError, http.client.HTTPException)):
         ask(made, "GET", "/healthz")
+
+
+def test_a_renewed_certificate_is_taken_up_by_sighup_and_a_bad_one_is_not(
+    secured: tuple[CollectorProcess, Authority, Path],
+) -> None:
+    made, ours, _ = secured
+    file, process = ours.folder / "server.pem", made.process
+    assert process is not None
+    before = file.read_bytes()
+
+    def serial() -> int:
+        plain = socket.create_connection(("127.0.0.1", made.http), timeout=30)
+        with context(ours).wrap_socket(plain, server_hostname="localhost") as secure:
+            return int((secure.getpeercert() or {})["serialNumber"], 16)  # type: ignore[arg-type]
+
+    first = serial()
+    file.write_text("no certificate")
+    process.send_signal(signal.SIGHUP)
+    made.wait(lambda: "the certificate in force stays" in made.log.read_text(), "the refusal")
+    assert serial() == first
+    file.write_bytes(ours.certificate("renewed").read_bytes())
+    process.send_signal(signal.SIGHUP)
+    made.wait(lambda: serial() != first, "the renewed one")
+    file.write_bytes(before)
 
 
 def test_commands_take_the_token_from_a_file_and_no_redirects(

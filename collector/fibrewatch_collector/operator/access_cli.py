@@ -154,4 +154,5 @@ def _changes(config: Config) -> "list[Change]":
 def _change_line(change: "Change") -> str:
     detail = f" {change.detail}" if change.detail else ""
     outcome = change.outcome or "no outcome recorded"
-    return f"{change.at:%Y-%m-%d %H:%M:%SZ} {change.who} from {change.origin}: {change.what}{detail}: {outcome}"
+    line = f"{change.at:%Y-%m-%d %H:%M:%SZ} {change.who} from {change.origin}: {change.what}{detail}: {outcome}"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)

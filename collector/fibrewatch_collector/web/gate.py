@@ -220,7 +220,7 @@ class Gate:
             raise RefusedError(408, "slow", f"the body was not there within {BODY_TIMEOUT_S:g} s") from e
         except web.HTTPRequestEntityTooLarge as e:
             raise RefusedError(413, "large", "the body is far too long") from e
-        what, where = f"{request.method} {request.path}", str(self._client(request))
+        what, where = f"{request.method} {request.rel_url.raw_path}", str(self._client(request))
         number = await asyncio.to_thread(self._audit.begin, caller.who, where, what, detail)
         outcome = "failed"
         try:

@@ -288,7 +288,7 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
     except EvidenceError as e:
         return _problem(request, 409, str(e))
     except (StoreError, PdfError, AccessError) as e:
-        log.warning("a request was not answered path=%s: %s", request.path, e)
+        log.warning("a request was not answered path=%s: %s", request.rel_url.raw_path, e)
         return _problem(request, 503, str(e))
 
 

@@ -41,8 +41,15 @@ class SignIn:
         """Makes a session of a token that may see pages."""
         if origin.is_foreign("POST", request.headers):
             return _text(403, "another site's page sent this")
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            fields = await request.post()
+        if request.content_type != "application/x-www-form-urlencoded":
+            return _text(415, "a form is expected")
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                fields = await request.post()
+        except (ValueError, LookupError):  # not of its character set, or that is none
+            return _text(400, "the form can't be read")
+        except TimeoutError:
+            return _text(408, f"the form was not there within {BODY_TIMEOUT_S:g} s")
         shown, after = (str(fields.get(name, "")) for name in ("token", "next"))
         token = await self._token(request, shown.strip())
         if not covers(token.scope, "read"):
