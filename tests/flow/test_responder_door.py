@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 import urllib.request
 from pathlib import Path
@@ -33,6 +34,26 @@ async def asks(responder: Responder, authority: Authority, pem: Path) -> str:
         return e.error
 
 
+def tls(authority: Authority, own: Path, version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=authority.pem)
+    context.load_cert_chain(own)
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+def shakes_hands(
+    responder: Responder, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLSession | None:
+    """A question over TLS; the session, to be taken up again, or None when there is no answer."""
+    try:
+        plain = socket.create_connection(("127.0.0.1", responder.port), timeout=30)
+        with context.wrap_socket(plain, server_hostname="localhost", session=session) as secure:
+            secure.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            return secure.session if secure.recv(100) else None
+    except OSError:
+        return None
+
+
 async def test_revoked_box_is_let_in_no_more_without_a_restart(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     lost, kept = (
@@ -43,10 +64,17 @@ async def test_revoked_box_is_let_in_no_more_without_a_restart(tmp_path: Path) -
     crl.write_bytes(authority.revoke().read_bytes())
     with Responder(tmp_path / "r", tls=authority, crl=crl) as responder:
         assert await asks(responder, authority, lost) == "served"
+        assert shakes_hands(responder, tls(authority, lost, ssl.TLSVersion.TLSv1_2)) is None, (
+            "it would be taken up again"
+        )
+        own = tls(authority, lost, ssl.TLSVersion.TLSv1_3)
+        session = shakes_hands(responder, own)
+        assert session is not None
         await asyncio.sleep(1.1)  # lists are dated by the second
         crl.write_bytes(authority.revoke("box-01").read_bytes())
         await until(lambda: "revoked certificates read anew" in responder.log())
         assert await asks(responder, authority, lost) in ("tls", "reset", "protocol")
+        assert shakes_hands(responder, own, session) is None
         assert await asks(responder, authority, kept) == "served"
         crl.write_text("nonsense")
         await until(lambda: "the list of revoked certificates that was read last stays in force" in responder.log())

@@ -109,6 +109,9 @@ def _server_log() -> logging.Logger:
 def server_context(files: TlsFiles) -> ssl.SSLContext:
     """TLS 1.2 and later; with authorities, boxes may show a certificate of theirs that is not revoked.
 
+    Then it is TLS 1.3 without tickets: a session that is taken up again brings its certificate along, and OpenSSL looks
+    neither at its time nor at the list again (tried: a revoked box came back so, and again with the next ticket).
+
     Raises:
         ConfigError: A file can't be used.
     """
@@ -124,6 +127,7 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
         except OSError as e:
             raise ConfigError("", "control.tls.ca", f"{files.ca}: {e.strerror or e}") from e
         made.verify_mode = ssl.CERT_OPTIONAL
+        made.minimum_version, made.num_tickets = ssl.TLSVersion.TLSv1_3, 0
     if files.crl is not None:
         _revoke(made, files)
         made.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
