@@ -81,8 +81,7 @@ def test_a_box_is_nobody_else(operator: Operator) -> None:
     box.say(f"{MINE}/up/results", b"mine")
     until(lambda: (f"{MINE}/up/results", b"mine") in watcher.heard, "its own word")
     until(lambda: (f"{MINE}/down/ack", b"for me") in box.heard, "its own ear")
-    box.client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr] # so that its will is due
-    box.client.loop_stop()
+    box.vanish()
     late = Stranger(operator.broker.inner, operator.authority / "ca.pem", collector)
     assert late.connect()
     late.ask("fibrewatch/v1/+/+/+/up/#")

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import socket
 import sqlite3
 import ssl
 import subprocess
@@ -182,10 +184,19 @@ class Stranger:
     """A paho client with whatever certificate it is given."""
 
     def __init__(
-        self, port: int, ca: Path, own: Path | None, *, identifier: str = "x", will: str | None = None
+        self,
+        port: int,
+        ca: Path,
+        own: Path | None,
+        *,
+        identifier: str = "x",
+        will: str | None = None,
+        user: str | None = None,
+        protocol: int = paho.MQTTv311,
     ) -> None:
         version = paho.CallbackAPIVersion.VERSION2
-        self.client = paho.Client(version, identifier, protocol=paho.MQTTv311, reconnect_on_failure=False)
+        self.client = paho.Client(version, identifier, protocol=protocol, reconnect_on_failure=False)  # type: ignore[arg-type]
+        self.client.username_pw_set(user)
         self.heard: list[tuple[str, bytes]] = []
         self.granted: list[int] = []
         self.ended = False
@@ -222,6 +233,12 @@ class Stranger:
         self.client.subscribe(topic, 1)
         until(lambda: bool(self.granted), f"an answer for {topic}")
         return self.granted[0]
+
+    def vanish(self) -> None:
+        """Its line breaks, so that its will is due; by a descriptor of our own, since paho's thread reads the other."""
+        with socket.socket(fileno=os.dup(self.client.socket().fileno())) as line:  # type: ignore[union-attr]
+            line.shutdown(socket.SHUT_RDWR)
+        self.client.loop_stop()
 
     def close(self) -> None:
         """Leaves."""
