@@ -24,6 +24,7 @@ from fibrewatch_collector.config import Broker
 from fibrewatch_collector.mqtt import Connection, LinkError, Will, connect
 from fibrewatch_collector.stats import State, Stats
 from fibrewatch_collector.store import Committed, Delivery, Store
+from fibrewatch_collector.twins import Twins
 from fibrewatch_collector.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Ingest:
         self._acks = PendingAcks()
         self._warned: set[AgentId] = set()
         self._warned_of_conflict: set[AgentId] = set()
+        self._twins, self._warned_of_twin = Twins(), set[AgentId]()
         self._state_changed, self._retarget = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Connection | None = None
@@ -244,13 +246,26 @@ class Ingest:
             self.stats.payloads += 1
             self._offer(admission.delivery(agent, payload, now, self._retention_s))
         elif channel == "status":
-            self._events.status(agent, wire.decode(payload, Status), now)
+            status = wire.decode(payload, Status)
+            self._look_for_twin(agent, status)
+            self._events.status(agent, status, now)
         elif channel == "inventory":
             self._events.inventory(agent, wire.decode(payload, Inventory), now)
         elif channel == "renew":
             self._events.renew(agent, payload)
         else:
             raise WireError("channel", f"{channel!r} is not of the contract")
+
+    def _look_for_twin(self, agent: AgentId, status: Status) -> None:
+        other = self._twins.online(agent, status.boot) if status.state == "online" else None
+        if other is not None:
+            self.stats.twins += 1
+            level = logging.DEBUG if agent in self._warned_of_twin else logging.ERROR
+            self._warned_of_twin.add(agent)
+            text = (
+                "agent=%s: two machines come under this id in turn (boots %s, %s): a copied card? revoke it, enrol each"
+            )
+            log.log(level, text, agent, other, status.boot)
 
     def _offer(self, delivery: Delivery) -> None:
         self.stats.received += len(delivery.arrivals)

@@ -22,6 +22,7 @@ _COUNTERS = {
     "dropped": "Measurements not taken for want of room, to be sent again.",
     "gave_up": "Measurements that the store can't take while it takes others.",
     "unknown_agents": "Messages of boxes that are not in the inventory.",
+    "twins": "Times that a machine came back under an id which another had taken since: two boxes with one id.",
     "shut_out": "Messages of boxes whose certificates were revoked.",
     "unknown_probes": "Measurements of probes that this collector does not know: stored, not shown.",
     "acks": "Acknowledgements published.",

@@ -58,6 +58,7 @@ class Stats:
     dropped: int = 0
     gave_up: int = 0
     unknown_agents: int = 0
+    twins: int = 0
     shut_out: int = 0
     unknown_probes: int = 0
     acks: int = 0

@@ -294,6 +294,21 @@ async def test_reload_takes_a_good_inventory_and_keeps_the_old_one_otherwise(
     assert 'site "bourse": there is another site of this id in territory "paris"' in collector.log.read_text()
 
 
+async def test_two_machines_under_one_id_are_told(collector: CollectorProcess, broker: Mosquitto) -> None:
+    """As after a reboot, a second boot is none; the first that comes back is. The last will says nothing."""
+    for boot, state in (
+        ("aaaa", "online"),
+        ("bbbb", "online"),
+        ("aaaa", "offline"),
+        ("aaaa", "online"),
+        ("bbbb", "online"),
+    ):
+        await publish(broker.port, CARGO, Status(state=state, version="1", boot=boot, at=datetime.now(UTC)))
+    collector.wait(lambda: metrics(collector)["fibrewatch_collector_twins_total",] == 2, "both returns")
+    told = [line for line in collector.log.read_text().splitlines() if "two machines come under this id" in line]
+    assert len(told) == 1 and "agent=paris/cargo/box-01" in told[0] and "(boots bbbb, aaaa)" in told[0]
+
+
 def _hang_up(collector: CollectorProcess) -> None:
     assert collector.process is not None
     collector.process.send_signal(signal.SIGHUP)

@@ -252,6 +252,11 @@ def test_a_box_does_not_become_another_by_mistake(operator: Operator, tmp_path: 
     assert done.returncode == 2
     assert "this box is paris/cargo/box-02, and not paris/cargo/box-04" in done.stderr
     assert made.config.read_text() == before
+    own, kept = made.own.read_bytes(), made.config.rename(tmp_path / "agent.toml")
+    done = made.join(str(path))  # the config is gone, the key is not
+    assert (done.returncode, made.own.read_bytes(), made.config.exists()) == (2, own, False)
+    assert f"{made.own}: this box is paris/cargo/box-02, and not paris/cargo/box-04" in done.stderr
+    kept.rename(made.config)
     assert made.join(str(path), "--replace").returncode == 0
     assert 'name = "box-04"' in made.config.read_text()
 

@@ -87,6 +87,8 @@ def write(joined: Joined, place: Place, *, replace: bool = False, clock: Callabl
     keep = place.config.exists() and not replace
     if keep:
         _check_same(place.config, bundle)
+    if place.own.exists() and not replace:
+        _check_own(place.own, bundle)
     owner = _owner(place.state_dir)
     own = joined.key + bundle.certificate.encode()
     contents = {place.ca: Content(bundle.ca.encode()), place.own: Content(own, 0o600, owner)}
@@ -132,6 +134,12 @@ def _check_same(path: Path, bundle: Bundle) -> None:
     except (OSError, ValueError) as e:
         raise IdentityError(f"{path}: {e} (--replace writes a new one)") from e
     if named != bundle.agent:
+        raise IdentityError(f"{path}: this box is {named}, and not {bundle.agent} (--replace makes it that one)")
+
+
+def _check_own(path: Path, bundle: Bundle) -> None:
+    """Also where the config is gone: beside the key lies what that box measured."""
+    if (named := keys.named(path.read_bytes())) not in (None, bundle.agent):
         raise IdentityError(f"{path}: this box is {named}, and not {bundle.agent} (--replace makes it that one)")
 
 

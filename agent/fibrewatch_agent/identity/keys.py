@@ -73,6 +73,15 @@ def check_certificate(certificate: str, ca: str, agent: str, key: Key) -> None:
         raise IdentityError("the certificate is for another key")
 
 
+def named(text: bytes) -> str | None:
+    """Whose certificate is in a PEM text; None where none can be read."""
+    try:
+        names = x509.load_pem_x509_certificate(text).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except _UNREADABLE:
+        return None
+    return str(names[0].value) if len(names) == 1 else None
+
+
 def check_bundle(bundle: Bundle) -> None:
     """It is as its authority made it.
 
