@@ -17,7 +17,7 @@ from fibrewatch.results import PROBES
 from fibrewatch.sdnotify import Notifier
 from fibrewatch.wire import AgentId, encode
 from fibrewatch.wire import Inventory as Schedule
-from fibrewatch_collector import floor_series, own_clock, recovery
+from fibrewatch_collector import floor_series, own_certificates, own_clock, recovery
 from fibrewatch_collector.config import Config
 from fibrewatch_collector.garbage import collect_garbage_seldom
 from fibrewatch_collector.hub import Hub
@@ -46,6 +46,7 @@ SCHEDULES_S = 3.0
 """Retained schedules come right after the subscription; they say how many samples make a minute."""
 TOTALS_EVERY_S = 15.0
 DAY_S = 86400.0
+CERTIFICATES_EVERY_S = 10.0
 WRITE_TIMEOUT_S = 10.0
 _MARKS_AT_ONCE = 5000
 
@@ -201,6 +202,7 @@ class App:
                 group.create_task(self._keep_bins(), name="bins"),
                 group.create_task(Settling(self.hub, self._store, self._write).run(), name="settling"),
                 group.create_task(self._keep_reports(), name="reports"),
+                group.create_task(self._watch_certificates(), name="certificates"),
                 group.create_task(self._notifier.feed_watchdog(self._stop), name="watchdog"),
             ]
             if self._identity is not None:
@@ -244,6 +246,19 @@ class App:
             self.hub.set_store(self.ingest.stats.store_problem)
             self.hub.tick()
             await asyncio.sleep(TICK_S)
+
+    async def _watch_certificates(self) -> None:
+        """The broker's own is known once there is a connection."""
+        told_at = float("-inf")
+        while True:
+            found = await asyncio.to_thread(own_certificates.expiries, self._config)
+            if (broker := self.ingest.stats.broker_certificate_until) is not None:
+                found["broker"] = broker
+            self.own.certificates = found
+            if self._clock() - told_at >= DAY_S and self.ingest.stats.connected:
+                told_at = self._clock()
+                own_certificates.complain(found, told_at)
+            await asyncio.sleep(CERTIFICATES_EVERY_S)
 
     async def _keep_bins(self) -> None:
         while True:

@@ -170,6 +170,7 @@ class Ingest:
                 if ingesting:
                     await connection.subscribe(_FILTERS)
                     self._connection = connection
+                    self.stats.broker_certificate_until = connection.broker_certificate_until
                     self._set_connected(True)
                     log.info("broker=%s: connected", self._where)
                     group.create_task(self._acknowledge(connection), name="ingest-acks")

@@ -65,6 +65,12 @@ class Connection:
         """At QoS 1; what the broker has not taken when the connection ends is gone with it."""
         self._client.publish(topic, payload, qos=1, retain=retain)
 
+    @property
+    def broker_certificate_until(self) -> float | None:
+        """When the broker's certificate expires, in UTC seconds; None without TLS."""
+        shown = self._transport.get_extra_info("peercert")
+        return float(ssl.cert_time_to_seconds(shown["notAfter"])) if shown else None
+
     async def ended(self) -> None:
         """Waits for the end.
 

@@ -33,6 +33,7 @@ _BY_REASON = {
     "bad_payloads": "Messages that are not of the contract.",
 }
 _HTTP_REFUSED = f"{PREFIX}_http_refused"
+_CERTIFICATE = f"{PREFIX}_certificate_until_timestamp_seconds"
 _REMOTE = {
     "measurements": "Measurements that the server of remote write took.",
     "samples": "Samples of these measurements.",
@@ -67,6 +68,8 @@ def labels_of(name: str) -> tuple[str, ...]:
     short = name.removeprefix(f"{PREFIX}_").removesuffix("_total")
     if short == "info":
         return ("version",)
+    if name == _CERTIFICATE:
+        return ("certificate",)
     return ("reason",) if short in _BY_REASON or name.startswith((_REMOTE_DROPPED, _HTTP_REFUSED)) else ()
 
 
@@ -96,6 +99,7 @@ class OwnMetrics:
         self.stats = Stats()
         self.remote = RemoteStats()
         self.http_refused: dict[str, int] = {}
+        self.certificates: dict[str, float] = {}
         self.depth: Callable[[], int] = lambda: 0
         self.registry = CollectorRegistry()
         self.commit_seconds = Histogram(
@@ -127,6 +131,11 @@ class OwnMetrics:
             value = self.depth() if name == "queue_depth" else getattr(self.levels, name)
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
+        text = "When a certificate expires that boxes or users need: the broker's, the authority's, the collector's."
+        expiry = GaugeMetricFamily(_CERTIFICATE, text, labels=["certificate"])
+        for name, until in sorted(self.certificates.items()):
+            expiry.add_metric([name], until)
+        yield expiry
         yield from self._remote()
         family = CounterMetricFamily(
             _HTTP_REFUSED, "Requests that were not let through: no token, no scope, too many.", labels=["reason"]

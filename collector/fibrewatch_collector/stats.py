@@ -68,6 +68,7 @@ class Stats:
     refused: Counter[str] = field(default_factory=Counter)
     bad_payloads: Counter[str] = field(default_factory=Counter)
     connected: bool = False
+    broker_certificate_until: float | None = None
     store_problem: str | None = None
     state: State = "offline"
 

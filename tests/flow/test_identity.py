@@ -1,6 +1,7 @@
 """Enrolled boxes on the shipped broker: who gets in, what each may do, and how one is shut out."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -42,6 +43,22 @@ def test_a_box_that_joined_delivers(operator: Operator, box: str, token: bool) -
     until(lambda: operator.stored(box) >= 3, f"results of {box}: {made.log}")
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(30) == 0
+
+
+def test_the_collector_tells_until_when_its_certificates_are_good(operator: Operator) -> None:
+    from fibrewatch_collector.identity.certificates import read_certificate
+
+    files = {"broker": "server.pem", "collector": "collector.pem", "authority": "ca.pem", "joining": "join.pem"}
+
+    def told() -> dict[str, float]:
+        page = operator.collector.get("/metrics")[1].decode()
+        lines = re.findall(r'_certificate_until_timestamp_seconds\{certificate="(\w+)"\} (\S+)', page)
+        return {name: float(value) for name, value in lines}
+
+    until(lambda: told().keys() == files.keys(), "all four")
+    for name, value in told().items():
+        last = read_certificate((operator.authority / files[name]).read_bytes()).not_valid_after_utc
+        assert value == last.timestamp(), name
 
 
 def test_a_token_is_good_once(operator: Operator) -> None:

@@ -1,5 +1,8 @@
 """The shipped broker against what a box's holder, or somebody with a certificate of his own making, may try."""
 
+import signal
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -243,3 +246,26 @@ def named(ours: Authority, *names: str) -> tuple[x509.Certificate, certificates.
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(NOW - DAY).not_valid_after(NOW + DAY)
     return builder.sign(ours._key, hashes.SHA256()), key
+
+
+def test_the_broker_s_certificate_is_made_anew_while_boxes_are_connected(operator: Operator, ours: Authority) -> None:
+    """By `ca server` and SIGHUP: who is connected stays, who comes then sees the new one."""
+    file, ca = operator.authority / "server.pem", operator.authority / "ca.pem"
+
+    def serial() -> int:
+        context = ssl.create_default_context(cafile=ca)
+        context.load_cert_chain(mine)
+        plain = socket.create_connection(("localhost", operator.broker.port), 30)
+        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+            return int(str((secure.getpeercert() or {})["serialNumber"]), 16)
+
+    mine, first = own(operator, ours, "paris/cargo/box-01"), certificates.read_certificate(file.read_bytes())
+    with connected(operator, mine, paho.MQTTv311) as box, collector(operator) as hears:
+        assert serial() == first.serial_number
+        operator.ok("ca", "server", "localhost", "127.0.0.1", "--out", str(file))
+        assert operator.broker.process is not None
+        operator.broker.process.send_signal(signal.SIGHUP)
+        until(lambda: serial() != first.serial_number, "the new certificate")
+        box.say(f"{MINE}/up/results", b"still there")
+        until(lambda: (f"{MINE}/up/results", b"still there") in hears.heard, "what the box says")
+        assert not box.ended
