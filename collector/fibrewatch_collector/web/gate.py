@@ -91,11 +91,16 @@ class Gate:
             if wanted is None:
                 self._count(origin.key(self._client(request)))
                 return await handler(request)
-            caller = await self._caller(request)
-            self._check(request, caller, wanted)
-            if request.method in scopes.SAFE_METHODS or resource is None:
-                return await handler(request)
-            return await self._recorded(request, handler, caller)
+            caller, changes = await self._caller(request), request.method not in scopes.SAFE_METHODS
+            try:
+                self._check(request, caller, wanted)
+            except RefusedError as e:
+                if changes and resource is not None:
+                    await self._record_denied(request, caller, e)
+                raise
+            if changes and resource is not None:
+                return await self._recorded(request, handler, caller)
+            return await handler(request)
         except RefusedError as e:
             return self._refused(request, e)
         except AccessError as e:
@@ -229,6 +234,13 @@ class Gate:
             return response
         finally:
             await asyncio.shield(asyncio.to_thread(self._end, number, outcome))
+
+    async def _record_denied(self, request: web.Request, caller: Caller, why: RefusedError) -> None:
+        """Who may come in and tries what he may not; one a minute of each, so that he can't fill the record."""
+        if why.status == 403 and not self._said.take(f"denied {caller.key or caller.who}"):
+            what, where = f"{request.method} {request.rel_url.raw_path}", str(self._client(request))
+            number = await asyncio.to_thread(self._audit.begin, caller.who, where, what)
+            await asyncio.to_thread(self._end, number, f"refused ({why.status}): {why.text}")
 
     def _end(self, number: int, outcome: str) -> None:
         try:
