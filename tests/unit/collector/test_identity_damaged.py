@@ -18,7 +18,7 @@ from fibrewatch_collector.identity.settings import Settings
 
 BOX = AgentId("paris", "cargo", "box-01")
 SETTINGS = Settings(broker=Endpoint(host="localhost"))
-SEED, DAMAGES = 8, 400
+SEED, DAMAGES = 8, 250
 
 
 @pytest.fixture(scope="module")
