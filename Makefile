@@ -1,5 +1,5 @@
 # `make demo` shows it, `make test` proves it; both set up what they need, see deploy/set-up.
-.PHONY: demo test lab soak deb packages truth month check format bench golden
+.PHONY: demo test secrets lab soak deb packages truth month check format bench golden
 
 # Set in some images of containers: then each start of a program compiles it anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,6 +25,11 @@ lab:
 	@deploy/set-up test
 	@tests/run -q -n 2 --dist worksteal -m "not alone" --deselect $(SHORT) tests/lab
 	@tests/run -q -m alone tests/lab
+
+# `make test`, and no secret of it may be seen by others: in command lines, environments, logs, /metrics, answers.
+secrets:
+	@deploy/set-up test
+	@SECRETS_SCAN=1 tests/run
 
 # Long repetitions: the same faults with more seeds, more boxes, more minutes than `make test` has time for.
 soak:
