@@ -3,10 +3,12 @@ which boxes measure to each other.
 """
 
 import ipaddress
+import math
 import re
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
@@ -175,12 +177,21 @@ SiteKey = tuple[str, str]
 """Territory and site."""
 Vantage = tuple[str, str, str]
 """Territory, site, uplink."""
+Stretch = tuple[float, float]
+"""begin ≤ t < end, UTC seconds."""
 
 
 class Former(NamedTuple):
-    """A box that was in the inventory, until a moment (UTC seconds): what it measured still counts."""
+    """How a box was connected until a moment (UTC seconds): what it measured by then counts so.
+
+    Attributes:
+        main: The uplink of whatever names no interface, or one that is not listed.
+        floor: Where it stood.
+    """
 
     interfaces: Mapping[str, str]
+    main: str
+    floor: str | None
     until: float
 
 
@@ -188,7 +199,8 @@ class Inventory:
     """What is known of the fleet; never changed, only replaced.
 
     Attributes:
-        former: Boxes of its sites that are no longer in it, where somebody asked for a time in which they were.
+        former: Boxes of its sites that are gone, or were on other uplinks or floors, where somebody asked for a time in
+            which they were; of each in order of time.
     """
 
     def __init__(
@@ -213,10 +225,10 @@ class Inventory:
         self.agents: Mapping[AgentId, Agent] = {
             AgentId(*site.key, agent.id): agent for site in self.sites.values() for agent in site.agents
         }
-        self.former: Mapping[AgentId, Former] = {}
+        self.former: Mapping[AgentId, Sequence[Former]] = {}
 
-    def remembering(self, former: Mapping[AgentId, Former]) -> "Inventory":
-        """The same, with boxes that were in it."""
+    def remembering(self, former: Mapping[AgentId, Sequence[Former]]) -> "Inventory":
+        """The same, with boxes as they were."""
         made = copy(self)
         made.former = former
         return made
@@ -229,20 +241,44 @@ class Inventory:
         """The box's site; None if there is no such site."""
         return self.sites.get((agent.territory, agent.site))
 
-    def uplink_of(self, agent: AgentId, interface: str | None) -> str | None:
-        """The uplink that a box's interface rides on; None if the box is not known."""
-        box, site = self.agents.get(agent) or self.former.get(agent), self.site_of(agent)
-        if box is None or site is None:
-            return None
-        return box.interfaces.get(interface or "", site.main_uplink)
+    def uplink_of(self, agent: AgentId, interface: str | None, at: float | None = None) -> str | None:
+        """The uplink that a box's interface rides on, or rode on at a moment; None if the box is not known."""
+        found = self._connected(agent, at)
+        return None if found is None else found.interfaces.get(interface or "", found.main)
 
-    def reached_over(self, agent: AgentId) -> Vantage | None:
+    def reached_over(self, agent: AgentId, at: float | None = None) -> Vantage | None:
         """The uplink over which others reach a box: the only one that it is on, or the site's main one."""
-        box, site = self.agents.get(agent) or self.former.get(agent), self.site_of(agent)
-        if box is None or site is None:
+        found = self._connected(agent, at)
+        if found is None:
             return None
-        ridden = {*box.interfaces.values()}
-        return (*site.key, site.main_uplink if site.main_uplink in ridden or len(ridden) != 1 else ridden.pop())
+        ridden = {*found.interfaces.values()}
+        return (*agent[:2], found.main if found.main in ridden or len(ridden) != 1 else ridden.pop())
+
+    def ridden(self, agent: AgentId, interface: str | None, begin: float, end: float) -> dict[str, list[Stretch]]:
+        """The uplinks that an interface rode on within a stretch, each with when, in order and apart."""
+        moves = [each.until for each in self.former.get(agent, ()) if begin < each.until < end]
+        found: dict[str, list[Stretch]] = {}
+        for first, last in pairwise([begin, *moves, end]):
+            if (uplink := self.uplink_of(agent, interface, first)) is not None:
+                spans = found.setdefault(uplink, [])
+                joined = spans.pop()[0] if spans and spans[-1][1] == first else first
+                spans.append((joined, last))
+        return found
+
+    def floor_of(self, agent: AgentId, at: float) -> str | None:
+        """The floor on which a box stood at a moment."""
+        found = self._connected(agent, at)
+        return None if found is None else found.floor
+
+    def _connected(self, agent: AgentId, at: float | None) -> Former | None:
+        """How it is now, or was at a moment; of a box that is gone, how it was last."""
+        box, site, former = self.agents.get(agent), self.site_of(agent), self.former.get(agent, ())
+        if site is None or (box is None and not former):
+            return None
+        then = next((each for each in former if at < each.until), None) if at is not None else None
+        if then is not None or box is None:
+            return then or former[-1]
+        return Former(box.interfaces, site.main_uplink, box.floor, math.inf)
 
     def operators(self) -> Mapping[Vantage, str]:
         """Whose network each uplink hangs on; those of which it is not told are left out."""

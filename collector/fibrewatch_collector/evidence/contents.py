@@ -14,6 +14,8 @@ from fibrewatch_collector.store import BinState
 FORMAT = 1
 LONGEST_S = 367 * 86400
 """Of a pack's period."""
+LATEST_S = 10**11
+"""No moment of a pack is later: the year 5138."""
 MANIFEST, SIGNATURE, PUBLIC = "manifest.json", "manifest.sig", "key.pem"
 UNLISTED = frozenset({MANIFEST, SIGNATURE})
 """The manifest lists every other file."""
@@ -194,7 +196,11 @@ class Context(Struct, frozen=True, kw_only=True):
     judged: dict[str, tuple[tuple[int, int], ...]]
 
     def fits(self, period: Period) -> bool:
-        """Whether the minutes that it names are whole ones of the period, or the one after: outages look there."""
+        """Whether the minutes that it names are whole ones of the period, or the one after: outages look there.
+
+        A line may first have been judged at any time at all.
+        """
         begin, end = period.begin.timestamp(), period.end.timestamp() + 60
         edges = [edge for spans in self.judged.values() for span in spans for edge in span]
-        return end - begin <= LONGEST_S and all(begin <= edge <= end and edge % 60 == 0 for edge in edges)
+        first = all(0 <= minute < LATEST_S for minute in self.first_minutes.values())
+        return first and end - begin <= LONGEST_S and all(begin <= edge <= end and edge % 60 == 0 for edge in edges)

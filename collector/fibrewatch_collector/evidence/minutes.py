@@ -75,7 +75,7 @@ class Bench(NamedTuple):
         """Views by the minute; a line without enough samples has no flows."""
         found: ByMinute = {}
         for minute, count in counts:
-            uplink = self.inventory.uplink_of(count.agent, count.interface)
+            uplink = self.inventory.uplink_of(count.agent, count.interface, minute)
             if uplink is not None:
                 flows = found.setdefault(minute, {}).setdefault((*count.agent[:2], uplink), [])
                 if bins.enough(count.sent, self.intervals.of(count, minute)):
@@ -169,7 +169,7 @@ def states(bench: Bench, mine: Store, views: Iterable[View], wanted: Collection[
         asked = sorted(minute for minute in wanted if begin <= minute < end)
         seen = _day(bench, mine, by_day, (begin, end)) if asked else {}
         for minute in asked:
-            judged = referee.together(seen.get(minute, {}), bench.vantages(minute))
+            judged = referee.together(seen.get(minute, {}), bench.vantages(minute), at=minute)
             for vantage, verdict in sorted(judged.verdicts.items()):
                 if vantage[:2] != bench.site.key:
                     yield States(
@@ -189,8 +189,8 @@ def contradictions(bench: Bench, mine: Store, views: Iterable[View]) -> Iterator
         for minute, found in bench.seen(mine.minute_counts(Filter(*key))).items():
             known.setdefault(minute, {}).update(found)
     for view in views if known else ():
-        for minute in range(view.begin, view.end, MINUTE_S):
-            measured = known.get(minute, {}).get((view.territory, view.site, view.uplink), ())
+        for minute in (each for each in known if view.begin <= each < view.end):  # whatever a view says of its end
+            measured = known[minute].get((view.territory, view.site, view.uplink), ())
             yield from ((view, flow) for flow in view.flows() if _denied(flow, measured))
 
 
@@ -231,7 +231,7 @@ def _day(bench: Bench, mine: Store, views: _ByDay, edges: Edges) -> ByMinute:
 def _mine(bench: Bench, referee: Judge, minute: int, views: Views) -> Iterator[tuple[Vantage, Verdict]]:
     """On the site's lines that are judged in a minute."""
     vantages = bench.vantages(minute)
-    verdicts = referee.together(views, vantages).verdicts
+    verdicts = referee.together(views, vantages, at=minute).verdicts
     return ((vantage, verdicts[vantage]) for vantage in vantages)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fibrewatch import __version__
-from fibrewatch.errors import FibrewatchError
+from fibrewatch.errors import FibrewatchError, StoreError
 from fibrewatch_collector.evidence import EvidenceError, PackError, archive, contents, keys, lines, minutes, recompute
 from fibrewatch_collector.evidence.contents import Context, Line, Manifest, Span, States, View
 from fibrewatch_collector.evidence.recompute import Bare
@@ -35,6 +35,17 @@ _NEEDED = frozenset(
 )
 
 
+STEPS = (
+    *("container", "signature", "manifest", "formulas", "inventory"),
+    *("measurements", "minutes", "figures", "pages"),
+)
+_SENSELESS = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+    msgspec.MsgspecError,
+)
+"""What whoever signs a pack can cause by values of the right type that no collector writes."""
+
+
 class Step(NamedTuple):
     """One thing that holds, in a line."""
 
@@ -54,7 +65,16 @@ def verify(pack: Path, key: str | None, scratch: Path | None = None) -> Iterator
         EvidenceError: The file can't be read.
     """
     with TemporaryDirectory(dir=scratch) as name:
-        yield from _Verifier(Path(name)).steps(pack, key)
+        done = 0
+        try:
+            for done, step in enumerate(_Verifier(Path(name)).steps(pack, key), 1):  # noqa: B007 told below
+                yield step
+        except (*_SENSELESS, StoreError) as e:
+            cause = e.__cause__ if isinstance(e, StoreError) else e  # a number that SQLite can't hold, say
+            if not isinstance(cause, _SENSELESS):
+                raise
+            problem = f"its values can't be reckoned with ({type(cause).__name__}: {_short(cause)})"
+            raise PackError(STEPS[done], problem) from e
 
 
 class _Verifier:
@@ -148,6 +168,7 @@ class _Verifier:
         if site is None:
             raise PackError("inventory", f"{self.manifest.territory}/{self.manifest.site} is not in it")
         self.site = site
+        self._period()
         self.context = self._decoded("inventory", contents.CONTEXT, Context, lambda found: found)
         if not self.context.fits(self.manifest.period):
             raise PackError(
@@ -157,6 +178,14 @@ class _Verifier:
             raise PackError("inventory", f"{contents.OBJECTIVES} is not what the inventory promises")
         promised = sum(len(p.objectives) for e in site.uplinks if (p := self.inventory.promise(site, e.id)))
         return f"{promised} objectives of {'/'.join(site.key)}, as resolved from it"
+
+    def _period(self) -> None:
+        """It says what a day is: that of the site, and moments without a zone say nothing."""
+        period, made = self.manifest.period, self.manifest.made_at
+        moments = (period.begin, period.end, made)
+        whole = all(each.utcoffset() is not None for each in moments) and not any(e.second for e in moments[:2])
+        if not whole or period.begin >= period.end or period.time_zone != self.site.time_zone:
+            raise PackError("inventory", f"{contents.MANIFEST}: its period is none of {'/'.join(self.site.key)}")
 
     def _measurements(self, replay: Replay) -> str:
         count = 0
@@ -248,6 +277,10 @@ class _Verifier:
 
     def _read(self, name: str, kind: Any) -> Iterator[Any]:
         return lines.read(self.folder / name, kind, self.manifest.files[name].unpacked)
+
+
+def _short(problem: Exception) -> str:
+    return " ".join(str(problem).split())[:200]
 
 
 def _everything() -> Any:

@@ -1,12 +1,14 @@
 """Quantiles of samples by nearest rank (RFC 2330 §11.3): exact while all are known, else of a merged sketch. Pure."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fibrewatch import sketch
 from fibrewatch.sketch import Buckets
 from fibrewatch_collector.report.model import Percentiles
+from fibrewatch_collector.sla.proportions import Tally
 
 EXACT = 10_000
 """So many single values are sorted; more go into the sketch."""
@@ -53,6 +55,22 @@ class Distribution:
             value = self._values[rank - 1]
             return Quantile(value, value, value)
         return _of_bucket(self._bucket(rank))
+
+    def at_most(self, limit: float, resolution: float = 0.0) -> Tally:
+        """How many samples a limit holds for; open are those of a bucket, or so rounded, that both may be.
+
+        Args:
+            limit: Above 0, where the lowest bucket lies.
+            resolution: Samples had been rounded to multiples of it.
+        """
+        if self._values:
+            met = bisect_right(self._values, limit)
+            return Tally(met, self.n - met)
+        met = missed = 0
+        for i, count in self._buckets.items():
+            met += count if sketch.upper_bound(i) + resolution / 2 <= limit else 0
+            missed += count if i > sketch.MIN_INDEX and sketch.upper_bound(i - 1) - resolution / 2 >= limit else 0
+        return Tally(met, missed, self.n - met - missed)
 
     def percentiles(self) -> Percentiles:
         """Those that a report shows."""

@@ -27,7 +27,7 @@ def decoded(schedules: Iterable[Scheduled]) -> list[tuple[AgentId, float, Schedu
 def runs(
     schedules: list[tuple[AgentId, float, Schedule]],
     span: Span,
-    uplink_of: Callable[[AgentId, str | None], str | None],
+    ridden: Callable[[AgentId, str | None, float, float], Mapping[str, Iterable[Span]]],
     until: Mapping[AgentId, float] = NOBODY,
 ) -> dict[Key, int]:
     """Runs that began within a span, if all did; a test that was not scheduled is not there.
@@ -35,17 +35,17 @@ def runs(
     Args:
         schedules: Those in force, by box and time.
         span: What of it counts.
-        uplink_of: A box's line.
+        ridden: Which lines a box's interface was on in a stretch, and when.
         until: Until when boxes that are gone were there.
     """
     found: dict[Key, int] = {}
     for agent, schedule, (begin, last) in _in_force(schedules, span):
         end = min(last, until.get(agent, last))
         for test in schedule.schedule:
-            uplink = uplink_of(agent, test.interface)
-            if uplink is not None and test.mode != "event":
+            lines = ridden(agent, test.interface, begin, end) if test.mode != "event" else {}
+            for uplink, spans in lines.items():
                 key = (uplink, test.probe, test.test, test.target)
-                found[key] = found.get(key, 0) + _slots(test, begin, end)
+                found[key] = found.get(key, 0) + sum(_slots(test, *each) for each in spans)
     return found
 
 

@@ -13,7 +13,17 @@ from msgspec.structs import replace
 from fibrewatch import __version__, sketch
 from fibrewatch_collector.inventory import Inventory, Site, Uplink
 from fibrewatch_collector.ledger import former
-from fibrewatch_collector.report import availability, expected, judging, known, model, promised, stamp, tables
+from fibrewatch_collector.report import (
+    availability,
+    expected,
+    gathering,
+    judging,
+    known,
+    model,
+    promised,
+    stamp,
+    tables,
+)
 from fibrewatch_collector.report.gathering import Line, Span, within
 from fibrewatch_collector.report.known import Known
 from fibrewatch_collector.report.reading import Reading
@@ -25,7 +35,7 @@ from fibrewatch_collector.store.day import Cell
 from fibrewatch_collector.store.hour import Point
 from fibrewatch_collector.store.timeline import Timeline
 
-VERSION = 1
+VERSION = 2
 Zoned = Callable[[str], Period]
 """The period in a time zone: months begin where the site is."""
 
@@ -102,18 +112,21 @@ class _Reckoning:
     @cached_property
     def lines(self) -> list[Line]:
         """The site's series."""
-        return [line for each in self.reading.by_site.get(self.site.key, []) if (line := self.line(each)) is not None]
+        return [line for each in self.reading.by_site.get(self.site.key, []) for line in self.lines_of(each)]
 
-    def line(self, days: SeriesDays) -> Line | None:
-        uplink = self.inventory.uplink_of(days.series.agent, days.series.interface)
-        if uplink is None:
-            return None
-        return Line(days.series, uplink, days, within(days, [self.span], self.reading.stretch))
+    def lines_of(self, days: SeriesDays) -> list[Line]:
+        """One, or one for each uplink that its interface was on."""
+        ridden = self.inventory.ridden(days.series.agent, days.series.interface, *self.span)
+        return [
+            Line(days.series, uplink, days, spans, within(days, spans, self.reading.stretch))
+            for uplink, spans in ridden.items()
+        ]
 
     def expected(self) -> dict[expected.Key, int]:
         mine = [each for each in self.reading.schedules if (each[0].territory, each[0].site) == self.site.key]
-        until = {agent: each.until for agent, each in self.inventory.former.items()}
-        return expected.runs(mine, self.span, self.inventory.uplink_of, until)
+        gone = self.inventory.former.keys() - self.inventory.agents.keys()
+        until = {agent: self.inventory.former[agent][-1].until for agent in gone}
+        return expected.runs(mine, self.span, self.inventory.ridden, until)
 
     def report(self, *, full: bool) -> model.Report:
         evidence = [_Evidence(self, uplink) for uplink in self.site.uplinks]
@@ -219,7 +232,8 @@ class _Evidence:
             return line.whole
         row = line.days.row
         if row not in self._busy_cells:
-            self._busy_cells[row] = within(line.days, self.busy, self._of.reading.stretch)
+            busy_spans = gathering.common(self.busy, line.spans)
+            self._busy_cells[row] = within(line.days, busy_spans, self._of.reading.stretch)
         return self._busy_cells[row]
 
     def seconds(self, busy: bool) -> float:
@@ -232,7 +246,7 @@ class _Evidence:
             for each in self._of.reading.by_peer.get("/".join(self._of.site.key), [])
             if "/".join(each.series.agent[:2]) == peer and self._reached_over(each)
         ]
-        found = [*mine, *(line for each in theirs if (line := self._of.line(each)) is not None)]
+        found = [*mine, *(line for each in theirs for line in self._of.lines_of(each))]
         return [line for line in found if line.series.probe == judging.CALLS]
 
     def _reached_over(self, days: SeriesDays) -> bool:

@@ -1,6 +1,6 @@
 """What the store's days say of a stretch: whole days, hours at its edges, measurements at the edges of those."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -19,12 +19,14 @@ class Line(NamedTuple):
     """A series over one uplink, and what is known of it in the period.
 
     Attributes:
-        whole: All of the period.
+        spans: When of the period it was on that uplink.
+        whole: All of them.
     """
 
     series: SeriesId
     uplink: str
     days: SeriesDays
+    spans: Sequence[Span]
     whole: Cell
 
 
@@ -67,6 +69,14 @@ def _part(hour: Packed, span: Span, part: Packed) -> Packed:
         return part
     points = [point for point in hour.rest.points if span[0] <= point.at < span[1]]
     return replace(part, rest=replace(part.rest, points=points))
+
+
+def common(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:
+    """What lies in both of two lists of spans, each in order and apart."""
+    if len(others) == 1 and all(others[0][0] <= begin and end <= others[0][1] for begin, end in spans):
+        return list(spans)
+    met = ((max(a[0], b[0]), min(a[1], b[1])) for a in spans for b in others)
+    return [each for each in met if each[0] < each[1]]
 
 
 def hours(days: SeriesDays, span: Span) -> Iterator[tuple[int, Packed]]:

@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 from fibrewatch.results import PROBES
 from fibrewatch_collector.inventory import Uplink
 from fibrewatch_collector.report import distribution
-from fibrewatch_collector.report.distribution import Quantile
 from fibrewatch_collector.report.gathering import Line
 from fibrewatch_collector.report.model import Availability, Bounds, Finding, FloorWifi
 from fibrewatch_collector.sla import proportions
@@ -19,7 +18,7 @@ from fibrewatch_collector.sla.proportions import Answer, Tally
 from fibrewatch_collector.store.day import Cell
 from fibrewatch_collector.store.hour import Point
 
-VERSION = 1
+VERSION = 2
 DIRECTIONS = {"down": "download", "up": "upload"}
 TRANSFERS, CALLS = "throughput", "voice"
 
@@ -150,12 +149,14 @@ def _quantile(case: _Case, lines: Sequence[Line], field: str, floor: float | Non
     found = distribution.merged((cell.body.valid.histograms.get(field, {}), singles(cell, field)) for cell in cells)
     quantile = found.quantile(objective.quantile or 0.0)
     known = quantile is not None and _enough(case, cells) and not (objective.over_floor and floor is None)
-    shown = quantile.within(_resolution(probe, field)).less(floor or 0.0) if quantile is not None and known else None
+    resolution, limit = _resolution(probe, field), objective.limit_s or 0.0
+    shown = quantile.within(resolution).less(floor or 0.0) if quantile is not None and known else None
+    tally = found.at_most(limit + (floor or 0.0), resolution)
     return case.finding(
         metric=f"{objective.metric} p{(objective.quantile or 0.0) * 100:g}",
-        asked=objective.limit_s,
+        asked=limit,
         unit="seconds",
-        answer=_at_most(shown, objective.limit_s or 0.0),
+        answer=_at_most(tally, objective.quantile or 0.0) if shown else "insufficient",
         value=shown.value if shown else None,
         interval=Bounds(low=shown.low, high=shown.high) if shown else None,
         n=found.n,
@@ -168,13 +169,9 @@ def _resolution(probe: str, field: str) -> float:
     return next((metric.resolution for name, metric in PROBES[probe].fields if name == field), 0.0)
 
 
-def _at_most(found: Quantile | None, limit: float) -> Answer:
-    """A sketch's quantile is known to within its bucket: a limit inside it is undecided."""
-    if found is None:
-        return "insufficient"
-    if found.high <= limit:
-        return "pass"
-    return "fail" if found.low >= limit and found.value > limit else "undecided"
+def _at_most(tally: Tally, share: float) -> Answer:
+    """A quantile is at most a limit where that share of all samples is: a few of them can't prove it."""
+    return proportions.answer(tally, share) if tally.decided else "undecided"
 
 
 def singles(cell: Cell, field: str, *, bounds: bool = False) -> list[float]:

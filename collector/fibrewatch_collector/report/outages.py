@@ -8,6 +8,8 @@ from fibrewatch.errors import WireError
 from fibrewatch.measurement import AnyMeasurement
 from fibrewatch.wire import AgentId, decode_measurement
 from fibrewatch_collector.inventory import Inventory, Site, Uplink
+from fibrewatch_collector.ledger import former, inventories
+from fibrewatch_collector.ledger.inventories import Stood
 from fibrewatch_collector.report import availability
 from fibrewatch_collector.report.model import Maintenance, Outage
 from fibrewatch_collector.sla import bins, evidence, outages
@@ -90,7 +92,7 @@ class _Look:
             cause=cause,
             counts=stretch.counts,
             evidence=evidence.facts(scene) if scene is not None else (),
-            companies=self._site.companies_on(uplink.id),
+            companies=former.companies(self._stood, self._site, uplink.id, begin),
             maintenance=stretch.maintenance,
             open=stretch.open,
         )
@@ -149,11 +151,12 @@ class _Look:
         return [sight for each in self._runs(where) if (sight := self._sight(*each)) is not None]
 
     def _sight(self, agent: AgentId, run: AnyMeasurement, lag_s: float) -> Sight | None:
-        counted, uplink = bins.samples(run), self._inventory.uplink_of(agent, run.interface)
+        at = run.started_at.timestamp()
+        counted, uplink = bins.samples(run), self._inventory.uplink_of(agent, run.interface, at)
         if counted is None or uplink is None or run.target is None:
             return None
         first_lost = getattr(run.result, "first_lost_at_s", None)
-        at, late = run.started_at.timestamp(), lag_s > outages.LATE_S
+        late = lag_s > outages.LATE_S
         return Sight(agent, uplink, run.target.name, run.target.role, at, *counted, first_lost, late)
 
     def _late(self, stretch: Stretch, uplink: str) -> int:
@@ -174,7 +177,8 @@ class _Look:
             counted, peer = bins.samples(run), run.target.peer if run.target else None
             if counted is None or peer is None or agent[:2] == self._site.key:
                 continue
-            if self._inventory.reached_over(AgentId(*peer.split("/"))) == (*self._site.key, uplink):
+            over = self._inventory.reached_over(AgentId(*peer.split("/")), minute * MINUTE_S)
+            if over == (*self._site.key, uplink):
                 found[agent[:2]] = found.get(agent[:2], False) or bins.answers(*counted)
         return found
 
@@ -199,7 +203,8 @@ class _Look:
             if run.result is None or run.target is None or run.outcome == "ok":
                 continue
             answered = [hop for hop in run.result.path if hop.routers]
-            if self._inventory.uplink_of(agent, run.interface) == uplink and answered:
+            line = self._inventory.uplink_of(agent, run.interface, run.started_at.timestamp())
+            if line == uplink and answered:
                 return Hop(target=run.target.name, hop=answered[-1].ttl, address=answered[-1].routers[0].address)
         return None
 
@@ -222,6 +227,10 @@ class _Look:
         """Measurements of the site's boxes that were found to be lost for good, between its begin and soon after."""
         begin, end = stretch.begin * MINUTE_S, stretch.end * MINUTE_S + SOON_S
         return sum(each.last - each.first + 1 for each in self._gaps if begin <= each.recorded_at < end)
+
+    @cached_property
+    def _stood(self) -> Sequence[Stood]:
+        return inventories.stood(self._store, self._span[0], former.FOREVER)
 
     @cached_property
     def _gaps(self) -> Sequence[Gap]:

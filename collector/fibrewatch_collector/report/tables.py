@@ -54,7 +54,7 @@ class Shown(NamedTuple):
         for line in self.lines:
             if not line.whole.sent or DELAY not in line.whole.body.valid.histograms:
                 continue
-            for start, part in gathering.hours(line.days, self.span):
+            for start, part in (each for span in line.spans for each in gathering.hours(line.days, span)):
                 local = datetime.fromtimestamp(start, zone).hour
                 found.setdefault((line.uplink, line.series.role or "", local), []).append(part)
         return tuple(

@@ -21,7 +21,8 @@ GRACE_S = 5.0
 """A minute's last window is sent when its last reply is overdue, a few seconds after the minute's end."""
 MAX_FILL_S = 32 * 86400
 """So far back the time between an uplink's first windows is filled: a box keeps nothing older than its spool's age."""
-LATE_S = 600.0
+LATE_S = 120.0
+"""Minutes so much older than the newest are not the usual ones: boxes may have been elsewhere then."""
 Intervals = Mapping[AgentId, Mapping[tuple[str, str], float]]
 """Of each box by test and target."""
 
@@ -131,8 +132,9 @@ class Backlog:
 
 def judge_all(work: Work, store: Store, inventory: Inventory, intervals: Intervals) -> list[Bin]:
     """The bins of everything that is due; blocks on the store."""
-    if work.judge and min(work.judge) < max(work.judge) - LATE_S:  # then a box may have been replaced since
-        inventory = former.remembered(store, inventory, min(work.judge), max(work.judge))
+    newest = max([*work.judge, *work.fill, work.through or 0])
+    if work.judge and min(work.judge) < newest - LATE_S:  # then a box may have been replaced or moved since
+        inventory = former.remembered(store, inventory, min(work.judge), newest)
     judge = _Judge(store, inventory, intervals)
     fill = {minute: set(uplinks) for minute, uplinks in work.fill.items()}
     for vantage, minute in _gaps(work, store):
@@ -182,7 +184,7 @@ class _Judge:
         others = self._store.bin_totals(minute, minute + MINUTE_S) if views else {}
         if _all_sites_matter(views, others):
             views |= self._views(minute, self._inventory.sites.keys() - wanted)
-        judged = self._judge.together(views, silent | others.keys())
+        judged = self._judge.together(views, silent | others.keys(), at=minute)
         touched = views.keys() | silent | judged.outside.keys()
         return {vantage: verdict for vantage, verdict in judged.verdicts.items() if vantage in touched}
 
@@ -191,7 +193,7 @@ class _Judge:
         views: dict[Vantage, list[Flow]] = {}
         for site in sites:
             for count in self._store.window_counts(*site, minute, minute + MINUTE_S):
-                uplink = self._inventory.uplink_of(count.agent, count.interface)
+                uplink = self._inventory.uplink_of(count.agent, count.interface, minute)
                 if uplink is not None:
                     views.setdefault((*site, uplink), []).extend(self._flow(count))
         return views

@@ -41,7 +41,7 @@ class Hours(Struct, frozen=True, kw_only=True):
             if not pattern.fullmatch(clock):
                 raise ValueError(f'"{clock}" is not a time of day such as "08:00"')
         if _minutes(self.begin) >= _minutes(self.end):
-            raise ValueError(f'from "{self.begin}" is not before to "{self.end}": name two objectives over midnight')
+            raise ValueError(f'from "{self.begin}" is not before to "{self.end}": they end at "24:00" at the latest')
         if not self.days:
             raise ValueError(f"days is empty: some of {', '.join(WEEKDAYS)}")
 

@@ -13,7 +13,7 @@ from fibrewatch.measurement import Role
 from fibrewatch.wire import AgentId
 from fibrewatch_collector.sla import bins
 from fibrewatch_collector.sla.bins import MINUTE_S
-from fibrewatch_collector.store.timeline import Timeline
+from fibrewatch_collector.store.timeline import NO_BIN, Timeline
 
 VERSION = 1
 Cause = Literal["probe", "lan", "access", "operator", "target", "unknown"]
@@ -130,19 +130,24 @@ def stretches(line: Timeline, overlays: Iterable[Overlay] = ()) -> list[Stretch]
         kind = _KINDS.get(judged)
         table[code] = _CODES.index(kind) + 1 if kind is not None else 0
     kinds, cuts = line.codes.translate(bytes(table)), sorted(overlays)
+    told = len(line.codes.rstrip(bytes([NO_BIN])))  # the newest minutes may not be judged yet
     found: list[Stretch] = []
     for run in _RUN.finditer(kinds):
         kind = _CODES[run.group(1)[0] - 1]
         if kind != "dark" or run.end() - run.start() >= DARK_MINUTES:
-            found += _pieces(line, kind, run.start(), run.end(), cuts)
+            found += _pieces(line, kind, (run.start(), run.end()), told, cuts)
     return found
 
 
-def _pieces(line: Timeline, kind: Kind, first: int, last: int, cuts: Sequence[Overlay]) -> Iterator[Stretch]:
-    """A run, cut where declared maintenance begins or ends."""
+def _pieces(
+    line: Timeline, kind: Kind, edges: tuple[int, int], told: int, cuts: Sequence[Overlay]
+) -> Iterator[Stretch]:
+    """A run, cut where declared maintenance begins or ends; nothing is told of the minutes from `told` on."""
+    first, last = edges
     inside = [cut for cut in cuts if cut.begin - line.begin < last and cut.end - line.begin > first]
-    edges = {min(max(edge - line.begin, first), last) for cut in inside for edge in (cut.begin, cut.end)}
-    marks = sorted(edges | {first, last})
+    marks = sorted(
+        {first, last} | {min(max(edge - line.begin, first), last) for cut in inside for edge in (cut.begin, cut.end)}
+    )
     for begin, end in pairwise(marks):
         names = [cut.id for cut in inside if cut.begin - line.begin <= begin < cut.end - line.begin]
         codes = Counter(line.codes[begin:end])
@@ -153,8 +158,8 @@ def _pieces(line: Timeline, kind: Kind, first: int, last: int, cuts: Sequence[Ov
             causes={(judged[1] or ""): count for code, count in codes.items() if (judged := line.judged(code))},
             maintenance=names[0] if names else None,
             sharp_begin=begin == first and first > 0,
-            sharp_end=end == last and last < len(line.codes),
-            open=last == len(line.codes) and end == last,
+            sharp_end=end == last < told,
+            open=end == last == told,
         )
 
 

@@ -5,6 +5,7 @@ from, and in nothing else: so page, report and pack can't disagree about the sam
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from fibrewatch_collector.inventory import Inventory
@@ -35,16 +36,19 @@ class Judge:
     def __init__(self, inventory: Inventory) -> None:
         self._home, self._operators = inventory.reached_over, inventory.operators()
 
-    def together(self, views: Views, unseen: Iterable[Vantage], *, fresh: Views | None = None) -> Judged:
+    def together(
+        self, views: Views, unseen: Iterable[Vantage], *, fresh: Views | None = None, at: float | None = None
+    ) -> Judged:
         """The verdicts.
 
         Args:
             views: All that is known.
             unseen: Lines that were measured at some time; those without views are judged by what others see of them.
             fresh: The views that tell of other boxes; None: all do.
+            at: When that was, UTC seconds; None: now.
         """
         dead = bins.dead_targets(views)
-        outside = bins.outside_views(views if fresh is None else fresh, self._home)
-        found = {at: bins.unseen(outside.get(at, bins.ALONE)) for at in unseen if at not in views}
-        found |= {at: bins.judge(flows, dead, outside.get(at, bins.ALONE)) for at, flows in views.items()}
+        outside = bins.outside_views(views if fresh is None else fresh, partial(self._home, at=at))
+        found = {line: bins.unseen(outside.get(line, bins.ALONE)) for line in unseen if line not in views}
+        found |= {line: bins.judge(flows, dead, outside.get(line, bins.ALONE)) for line, flows in views.items()}
         return Judged(bins.shared_faults(found, self._operators), dead, outside)

@@ -36,10 +36,10 @@ class Backlog:
         if run.probe not in (LINK, ONBOARDING) or UNDATED in run.reasons:
             return
         inventory = self.inventory()
-        box, site = inventory.agents.get(agent), inventory.site_of(agent)
-        if box is None or site is None or box.floor is None:
-            return
         first = last = run.started_at.timestamp()
+        site = inventory.site_of(agent)
+        if site is None or inventory.floor_of(agent, first) is None:
+            return
         if run.probe == ONBOARDING:
             last += run.duration_s + site.wifi.age_s
         self._work.setdefault(agent, set()).update(range(_minute(first), _minute(last) + MINUTE_S, MINUTE_S))
@@ -62,19 +62,20 @@ def judge_all(work: Work, store: Store, inventory: Inventory) -> list[FloorMinut
     """All that is due; blocks on the store."""
     found: list[FloorMinute] = []
     for agent, minutes in work.items():
-        box, site = inventory.agents.get(agent), inventory.site_of(agent)
-        if box is None or site is None or box.floor is None:
+        site = inventory.site_of(agent)
+        if site is None:
             continue
         for _, day in groupby(sorted(minutes), key=lambda minute: minute // _DAY_S):
             for minute, state in _judged(store, agent, list(day), site.wifi).items():
-                found.append(FloorMinute(*site.key, box.floor, agent.agent, minute, int(state), wifi.VERSION))
+                if (floor := inventory.floor_of(agent, minute)) is not None:
+                    found.append(FloorMinute(*site.key, floor, agent.agent, minute, int(state), wifi.VERSION))
     return found
 
 
 def judge_site(store: Store, inventory: Inventory, site: SiteKey, now: float) -> None:
     """Judges all that a store holds of a site, and keeps it there."""
     backlog = Backlog(lambda: inventory)
-    for agent in inventory.agents:
+    for agent in sorted(inventory.agents.keys() | inventory.former.keys()):
         if agent[:2] == site:
             for probe in (LINK, ONBOARDING):
                 for run in _runs(store, agent, probe, None, None):

@@ -174,6 +174,7 @@ def test_a_dropped_line_fails_even_where_the_manifest_is_made_to_fit(made: Made,
         (contents.REPORT, b'"available":75', b'"available":76', "figures"),
         (contents.CONTEXT, b"[[1792888200,", b"[[1792888260,", "minutes"),
         (contents.CONTEXT, b",1792893600]]", b",9999999999960]]", "inventory"),
+        (contents.CONTEXT, b'{"fibre":1', b'{"fibre":9999999999991', "inventory"),
         ("report.fr.html", b"Zo\xc3\xa9", b"Zoe", "pages"),
     ],
 )
@@ -232,6 +233,54 @@ def test_views_may_not_contradict_another_sites_measurements(made: Made, tmp_pat
     else:
         told = fault(pack, made.fingerprint, tmp_path)
         assert (told.step, "paris/halle/box did not see dns so" in told.problem) == ("minutes", True)
+
+
+def first_line(**changed: Any) -> Callable[[bytes], bytes]:
+    """The first line of a list, with some of its fields otherwise."""
+
+    def change(text: bytes) -> bytes:
+        line, *others = text.splitlines(keepends=True)
+        return b"".join([json.dumps(json.loads(line) | changed).encode() + b"\n", *others])
+
+    return change
+
+
+HUGE, RANGE = 10**30, (-(2**62), 2**62)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "step"),
+    [
+        (contents.HISTORY, first_line(inventory={"site": None}), "measurements"),
+        (contents.HISTORY, first_line(inventory={"site": [{"territory": [], "id": "x"}]}), "measurements"),
+        (contents.MEASUREMENTS, first_line(sequence=HUGE), "measurements"),
+        (contents.RECORDS, first_line(body={}), "figures"),
+        (contents.SCHEDULES, first_line(since=1e300), "measurements"),
+        (contents.VIEWS, first_line(begin=RANGE[0], end=RANGE[1]), "minutes"),
+        (contents.VIEWS, first_line(saw=[["box", "far", "responder", True, "no/box"]]), "minutes"),
+    ],
+)
+def test_values_that_no_collector_writes_are_told_in_a_line(
+    made: Made, tmp_path: Path, name: str, change: Callable[[bytes], bytes], step: str
+) -> None:
+    """By whoever signs with a key of his own: nothing that he writes may end `verify` otherwise, or keep it busy."""
+    files = signed(made, made.files | {name: edited(made.files[name], change)})
+    told = fault(repacked(tmp_path, files), None, tmp_path)
+    assert (told.step, "\n" in str(told), len(str(told)) < 600) == (step, False, True), told
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("begin", "2026-10-25T00:00:00"),
+        ("end", "2026-10-24T00:00:00Z"),
+        ("time_zone", "../../etc/passwd"),
+        ("time_zone", "UTC"),
+    ],
+)
+def test_a_period_must_be_one_of_the_site(made: Made, tmp_path: Path, field: str, value: str) -> None:
+    period = json.loads(made.files[contents.MANIFEST])["period"] | {field: value}
+    assert fault(repacked(tmp_path, signed(made, made.files, period=period)), None, tmp_path).step == "inventory"
 
 
 def test_files_added_and_removed_are_told(made: Made, tmp_path: Path) -> None:

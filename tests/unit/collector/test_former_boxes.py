@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 from fibrewatch.wire import AgentId
+from fibrewatch_collector.evidence import minutes
+from fibrewatch_collector.evidence.contents import Context
 from fibrewatch_collector.inventory import Inventory, load_inventory
 from fibrewatch_collector.ledger import former, inventories
 from fibrewatch_collector.report import figures, model
 from fibrewatch_collector.sla.periods import Period
 from fibrewatch_collector.store import Filter
+from fibrewatch_collector.store.sqlite import SqliteStore
 from tests.support import evidence_world as world
 
 OLD, REPLACED_AT = AgentId("paris", "cargo", "box"), world.T0 + 3600.0
+MOVED_AT = world.T0 + 45 * 60.0
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +53,119 @@ def test_a_replaced_box_still_counts_and_owes_nothing_afterwards(lived: world.Co
     missing = {each.target: each.counts.missing for each in found.series if each.probe == "ping"}
     assert set(missing.values()) <= {0}, missing
     known = former.remembered(lived.store, new, world.T0, world.T0 + 86400.0)
-    assert known.former[OLD].until == REPLACED_AT
+    assert [each.until for each in known.former[OLD]] == [REPLACED_AT]
     assert not known.knows(OLD), "it may deliver nothing more"
     earlier = former.remembered(lived.store, lived.inventory, world.T0 - 86400.0 * 9, world.T0 - 86400.0 * 8)
     assert earlier.former == {}
+
+
+class Moving(world.Collector):
+    """cargo's box is put on another line while its results wait for the old one to come back."""
+
+    LINES = 'default_uplink = "{}"\nuplink = [{{ id = "4g", kind = "mobile", operator = "Réseau" }}, {{ id = "fibre"'
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.inventory, self.later = (
+            changed(folder, 'uplink = [{ id = "fibre"', self.LINES.format(line)) for line in ("fibre", "4g")
+        )
+
+    def judge(self, now: float) -> None:
+        if now >= MOVED_AT and self.inventory is not self.later:
+            self.inventory = self.later
+            inventories.remember(self.store, self.later, MOVED_AT)
+        super().judge(now)
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.Collector]:
+    made = Moving(tmp_path_factory.mktemp("moved"))
+    made.live()
+    yield made
+    made.store.close()
+
+
+def stood_on(minute: int) -> str:
+    return "fibre" if world.T0 + 60 * minute < MOVED_AT else "4g"
+
+
+def test_a_box_that_was_moved_counts_for_the_line_on_which_it_measured(
+    lived: world.Collector, moved: world.Collector
+) -> None:
+    begin, end = world.T0, world.T0 + 60 * world.MINUTES
+    where = "paris", "cargo", begin, end
+    kept = {(each.uplink, each.minute): (each.state, each.cause) for each in moved.store.bins(*where)}
+    for each in lived.store.bins(*where):
+        on = stood_on((each.minute - begin) // 60)
+        assert kept[on, each.minute] == (each.state, each.cause), "late results too"
+        assert kept.get(("4g" if on == "fibre" else "fibre", each.minute), ("N", "silent")) == ("N", "silent")
+    found = report(moved, moved.inventory)
+    windows = [each for each in found.series if (each.probe, each.target) == ("ping", "gw")]
+    assert [(each.uplink, each.counts.valid, each.sent) for each in windows] == [("4g", 45, 2700), ("fibre", 45, 2700)]
+    assert windows[1].counts.missing == 0
+    transfers = [(each.at.timestamp() - begin) // 60 for each in found.transfers]
+    assert transfers == [minute for minute in range(world.MINUTES) if minute % 10 == 5]
+    assert [each.uplink for each in found.transfers] == [stood_on(int(minute)) for minute in transfers]
+    down = next(each for each in found.findings if each.id == "down")
+    assert down.n + down.open == len([minute for minute in transfers if stood_on(int(minute)) == "fibre"])
+
+
+def test_minutes_judged_anew_know_the_line_of_the_time(moved: world.Collector) -> None:
+    """As for a pack, of measurements alone."""
+    begin, end = world.PERIOD.begin.timestamp(), world.PERIOD.end.timestamp()
+    stood = former.remembered(moved.store, moved.inventory, begin, end)
+    judged = minutes.judged(moved.store.timelines(Filter("paris", "cargo", begin=begin, end=end)))
+    bench = minutes.Bench(
+        stood,
+        stood.sites["paris", "cargo"],
+        Context(first_minutes={}, judged=judged),
+        minutes.Intervals(moved.store.schedules(Filter(end=end))),
+    )
+    made = [
+        each
+        for day in minutes.judge(bench, moved.store, minutes.around(bench, moved.store, moved.store))
+        for each in day
+    ]
+    assert sorted(made, key=lambda each: (each.minute, each.uplink)) == moved.store.bins("paris", "cargo", begin, end)
+
+
+def test_boxes_are_on_the_floor_and_the_line_of_the_time(tmp_path: Path) -> None:
+    """There and back, and gone; a line that is there no more leaves its boxes where they are now."""
+    site = world.sites_toml().partition("[[site]]")[0] + (
+        '[[site]]\nterritory = "paris"\nid = "cargo"\nname = "C"\ncity = "P"\nlatitude = 1.0\nlongitude = 1.0\n'
+        'time_zone = "UTC"\ndefault_uplink = "a"\n'
+        'uplink = [{ id = "a", kind = "fibre" }, { id = "b", kind = "dsl"%s }]\n'
+        'floor = [{ id = "1", companies = ["x", "y"] }, { id = "2"%s }]\nagent = [%s]\n'
+    )
+    path, store = tmp_path / "sites.toml", SqliteStore(tmp_path / "collector.db")
+    box = '{ id = "box", floor = "%s", interfaces = { eth0 = "%s" } }'
+    for at, (floors, tenants, agents) in enumerate(
+        [
+            ("", "", box % ("1", "a")),
+            (', floors = ["2"]', ', companies = ["x", "z", "u"]', box % ("2", "b")),
+            ("", "", box % ("1", "a")),
+            ("", "", ""),
+        ]
+    ):
+        path.write_text(site % (floors, tenants, agents))
+        inventory = load_inventory(path)
+        inventories.remember(store, inventory, 100.0 * at)
+    known = former.remembered(store, inventory, 0.0, 1000.0)
+    agent = AgentId("paris", "cargo", "box")
+    assert [known.uplink_of(agent, "eth0", at) for at in (50.0, 150.0, 250.0, 350.0)] == ["a", "b", "a", "a"]
+    assert [known.floor_of(agent, at) for at in (50.0, 150.0, 250.0)] == ["1", "2", "1"]
+    assert known.ridden(agent, "eth0", 10.0, 290.0) == {"a": [(10.0, 100.0), (200.0, 290.0)], "b": [(100.0, 200.0)]}
+    assert known.ridden(agent, "eth0", 210.0, 900.0) == {"a": [(210.0, 900.0)]}
+    assert known.reached_over(agent, 150.0) == ("paris", "cargo", "b")
+    assert former.remembered(store, inventory, 310.0, 1000.0).former == {}
+    stood = inventories.stood(store, 0.0, former.FOREVER)
+    there = [former.companies(stood, inventory.sites["paris", "cargo"], "b", at) for at in (50.0, 150.0, 250.0, 350.0)]
+    assert there == [2, 3, 2, 2]
+    path.write_text((site % ("", "", "")).replace(', { id = "b", kind = "dsl" }', ""))
+    inventory = load_inventory(path)
+    inventories.remember(store, inventory, 400.0)
+    assert former.remembered(store, inventory, 0.0, 1000.0).uplink_of(agent, "eth0", 150.0) == "a"
+    store.close()
 
 
 def test_a_changed_promise_is_listed_with_its_moment(tmp_path: Path) -> None:

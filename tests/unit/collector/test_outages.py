@@ -369,6 +369,16 @@ def test_companies_are_those_of_the_floors_that_hang_on_the_line(tmp_path: Path)
     world.store.close()
 
 
+def test_what_is_not_over_is_open_though_the_newest_minutes_are_not_judged_yet() -> None:
+    """Else a box that is dark now would be told to be back, and so to be to blame."""
+    legend: tuple[Judged, ...] = (("A", None), ("N", "silent"), ("U", "access"))
+    for codes, open_ in ((b"\1\2\2\2\2\2", True), (b"\1\2\2\2\2\2\0\0", True), (b"\1\2\2\2\2\2\1\0", False)):
+        (found,) = stretches(Timeline(100, codes, legend))
+        assert (found.open, found.sharp_end, found.minutes) == (open_, not open_, 5)
+    cut, rest = stretches(Timeline(100, b"\1\3\3\3\0", legend), [Overlay(102, 103, "1")])[1:]
+    assert (cut.maintenance, cut.open, rest.open) == ("1", False, True)
+
+
 def test_a_report_knows_its_outages(world: World) -> None:
     hour(world, box(), span(5, 15, CUT))
     world.judge()

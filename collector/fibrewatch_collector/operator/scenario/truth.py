@@ -45,7 +45,7 @@ class _Truth:
         self._minutes = Minutes(scenario, sites)
         self._zones = {name: str(sites.site(name)["time_zone"]) for name in sites.names}
         self._tests = {name: Tests(scenario, sites, name, zone) for name, zone in self._zones.items()}
-        self._lost: dict[str, int] = {}
+        self._lost: dict[str, list[float]] = {}
         for _, records in World(scenario, sites).records():
             self._take(records)
         self._verdicts: dict[Line, dict[int, Verdict]] = {}
@@ -58,13 +58,22 @@ class _Truth:
         for record in records:
             self._tests[record.box.agent.rpartition("/")[0]].add(record)
             if record.lost:
-                self._lost[record.box.agent] = self._lost.get(record.box.agent, 0) + 1
+                self._lost.setdefault(record.box.agent, []).append(record.at)
+
+    def _lost_in(self, site: str, begin: float, end: float) -> dict[str, int]:
+        """How many of each box's measurements of a period are lost."""
+        found = {}
+        for box, moments in self._lost.items():
+            count = sum(begin <= at < end for at in moments)
+            if count and box.startswith(f"{site}/"):
+                found[box] = count
+        return found
 
     def report(self, asked: Asked) -> dict[str, Any]:
         """Each site in a period of its own time."""
         return {
             name: _Report(self._scenario, self._sites, name, period).all(self._tests[name], self._verdicts)
-            | {"lost": {box: count for box, count in self._lost.items() if box.startswith(f"{name}/")}}
+            | {"lost": self._lost_in(name, *period[:2])}
             for name, zone in self._zones.items()
             if (first := self._minutes.first(name)) is not None
             for period in [(*_period(asked, zone), first * 60.0)]

@@ -48,7 +48,8 @@ class Editions:
         """When something came late, or was said."""
         yield from self._late()
         for each in self._scenario.works:
-            if each.site == self._site:
+            touches = each.begin.timestamp() < self._end and each.end.timestamp() > self._begin
+            if each.site == self._site and touches:
                 yield from (at.timestamp() for at in (each.declared, each.cancelled) if at is not None)
 
     def _late(self) -> Iterator[float]:

@@ -92,10 +92,10 @@ class Findings:
         n = sum(times for _, times in ordered)
         value, limit = quantile(ordered, objective["quantile"]), plain.seconds(objective["limit"])
         known = value is not None and self._enough(objective, group)
-        answer = "insufficient"
-        if known and value is not None:
-            answer = "pass" if value <= limit else "fail"
-        near = known and value is not None and (n > EXACT or name == "rtt") and abs(value / limit - 1) < SKETCH_ERROR
+        error = SKETCH_ERROR if n > EXACT or name == "rtt" else 0.0
+        edges = (limit, limit * (1 - error), limit * (1 + error))
+        answer, *others = [_held(ordered, edge, objective["quantile"]) if known else "insufficient" for edge in edges]
+        near = any(each != answer for each in others)
         yield {"answer": answer, "value": value if known else None, "n": n, "near": near}
 
     def _loss(self, objective: Table) -> Iterable[dict[str, Any]]:
@@ -133,6 +133,13 @@ class Findings:
     def _success(self, objective: Table) -> Iterable[dict[str, Any]]:
         group = self._group(objective, objective["metric"])
         yield _share(sum(each.met for each in group), sum(each.missed for each in group), 0, objective["asked"])
+
+
+def _held(ordered: Sequence[tuple[float, int]], limit: float, asked: float) -> str:
+    """Whether that share of all samples is at most so long, by Wilson's interval."""
+    met = sum(times for value, times in ordered if value <= limit)
+    low, high = wilson(met, sum(times for _, times in ordered))
+    return "pass" if low >= asked else "fail" if high < asked else "undecided"
 
 
 def _share(met: int, missed: int, undecided: int, asked: float) -> dict[str, Any]:
