@@ -257,7 +257,7 @@ def test_the_collector_under_a_real_systemd(tmp_path: Path, release: str) -> Non
         tree.write(f"/root/new-{kind}.deb", "").write_bytes(path.read_bytes())
     backup, restore = commands("backup.md")
     script = (HERE / "collector.sh").read_text().replace("@BACKUP@", backup).replace("@RESTORE@", restore)
-    said = tree.boot(script, 400)
+    said = tree.boot(script, 900)
     assert "state active" in said, said
     assert re.search(r'^fibrewatch_tcp_.*agent="box-01"', said, re.M), said
     assert "%PDF-" in said, said
