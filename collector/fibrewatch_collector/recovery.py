@@ -99,22 +99,19 @@ def rejudge(store: Store, inventory: Inventory, since: float, now: float) -> int
 
     Returns how many bins.
 
-    For an import beside a collector that may be running: newer minutes are the collector's.
+    For an import beside a collector that may be running: newer minutes are the collector's. One without any bin so far
+    does not look back: all minutes that are over are judged for it.
     """
-    newest, floors, backlog = (
-        judged(store, now).newest,
-        wifi_keeper.Backlog(lambda: inventory),
-        Backlog(lambda: inventory),
-    )
-    if newest is not None:
-        backlog.resume((), newest)
+    newest = judged(store, now).newest
+    if newest is None:
+        newest = minute_of(now - GRACE_S) - MINUTE_S
+    floors, backlog = wifi_keeper.Backlog(lambda: inventory), Backlog(lambda: inventory)
+    backlog.resume((), newest)
     for each in _decoded(store, Filter(), row_before(store, since)):
         floors.mark(each.agent, each.run)
-        if newest is not None and each.run.started_at.timestamp() < newest + MINUTE_S:
+        if each.run.started_at.timestamp() < newest + MINUTE_S:
             backlog.mark(each.agent, each.run)
     store.save_floors(wifi_keeper.judge_all(floors.take(now), store, inventory))
-    if newest is None:
-        return 0
     bins = judge_all(backlog.take(newest + MINUTE_S + GRACE_S), store, inventory, {})
     store.save_bins(bins)
     return len(bins)

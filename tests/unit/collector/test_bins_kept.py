@@ -224,6 +224,20 @@ def test_import_beside_a_running_collector_restates_what_was_judged(collector: C
     collector.take_in(0, minute("gw dns far", 0), T0 + 62)
     collector.take_in(0, minute("gw dns far", 4), T0 + 302)
     collector.judge(T0 + 305)
+    imported(collector)
+    assert [state for _, state, _ in collector.said()] == ["A", "N", "U", "N", "A"]
+    assert [state for _, state, _ in collector.said(uplink="4g")] == ["A", "N", "N", "N"]
+
+
+def test_import_beside_a_collector_that_heard_nothing_yet_is_judged(collector: Collector) -> None:
+    imported(collector)
+    assert [(number, state) for number, state, _ in collector.said()] == [(2, "U"), (3, "N"), (4, "N"), (5, "A")]
+    assert [state for _, state, _ in collector.said(uplink="4g")] == ["A", "N", "N", "N", "N"]
+    assert recovery.judged(collector.store, T0 + 402).newest == T0 + 300
+
+
+def imported(collector: Collector) -> None:
+    """Three minutes of two uplinks that another collector was told."""
     agent = AgentId("paris", "s0", "box")
     arrivals = [
         Arrival(n, wire.encode(run), run)
@@ -231,5 +245,3 @@ def test_import_beside_a_running_collector_restates_what_was_judged(collector: C
     ]
     collector.store.commit([Delivery(agent, "f" * 16, 0, T0 + 400, arrivals)])
     assert recovery.rejudge(collector.store, collector.inventory, T0 + 400, T0 + 401) > 0
-    assert [state for _, state, _ in collector.said()] == ["A", "N", "U", "N", "A"]
-    assert [state for _, state, _ in collector.said(uplink="4g")] == ["A", "N", "N", "N"]
