@@ -27,6 +27,7 @@ HEALTHY = {
     f"fibrewatch_collector_store_up{{{COLLECTOR}}}": f"1{LONG}",
     f"fibrewatch_collector_remote_write_up{{{COLLECTOR}}}": f"1{LONG}",
     f"fibrewatch_collector_remote_write_behind_seconds{{{COLLECTOR}}}": f"0{LONG}",
+    f'fibrewatch_collector_certificate_until_timestamp_seconds{{{COLLECTOR},certificate="broker"}}': f"31536000{LONG}",
     f'fibrewatch_site_info{{{CARGO},name="Le Cargo",city="Paris",companies="30"}}': f"1{LONG}",
     f'fibrewatch_site_info{{{OTHER},name="Other",city="Paris",companies="3"}}': f"1{LONG}",
     f'fibrewatch_uplink_info{{{FIBRE},name="Le Cargo",kind="fibre",operator="Réseau L",companies="30"}}': f"1{LONG}",
@@ -194,6 +195,13 @@ FAULTS = [
         ("certificate of portal", "13d 23h"),
     ),
     Fault(
+        "ServerCertificateExpiring",
+        {named("fibrewatch_collector_certificate_until_timestamp_seconds"): f"5184060{LONG}"},
+        "1m",
+        "2m",
+        ("The broker certificate", "59d 23h"),
+    ),
+    Fault(
         "ObjectiveMissed",
         {named("fibrewatch_uplink_objective_at_risk", "compliance"): AT_ONE},
         "1m",
@@ -349,7 +357,8 @@ def test_a_collector_that_vanishes_makes_one_page(tmp_path: Path) -> None:
     assert len(fired(complaints(RULES, [Case("gone", gone, {"FibrewatchCollectorDown": ["9m"]})], tmp_path))) == 1
 
 
-OF_COLLECTORS = {"BrokerDown", "CollectorDown", "StoreDown", "RemoteWriteBehind", "CertificateExpiring"}
+OF_COLLECTORS = {"BrokerDown", "CollectorDown", "StoreDown", "RemoteWriteBehind"}
+OF_COLLECTORS |= {"CertificateExpiring", "ServerCertificateExpiring"}
 """Those that are not about what a collector judges."""
 LASTING = (
     {

@@ -15,6 +15,8 @@ FLEET, SITE_PAGE, WIFI, SLA, HEALTH, COLLECTOR, MESH = (
 """Uids of dashboards."""
 DAY_S = 86400
 CERTIFICATE_S = 14 * DAY_S
+SERVER_CERTIFICATE_S = 60 * DAY_S
+"""Nobody renews these by itself."""
 KEPT_EVERY_S = 30
 REMOTE_BEHIND_S = 600
 SPOOL = 500
@@ -187,6 +189,20 @@ def _servers() -> Iterator[Alert]:
         fault="the collector's disk or database: ours",
         companies=_NONE,
         dashboard=COLLECTOR,
+    )
+    until = f'last_over_time(fibrewatch_collector_certificate_until_timestamp_seconds{{job="{JOB}"}}[1h])'
+    yield Alert(
+        id="server-certificate-expiring",
+        expr=f"min by (job, instance, certificate) ({until}) - time()",
+        below=SERVER_CERTIFICATE_S,
+        summary="The {certificate} certificate is about to expire (seen by the collector {instance})",
+        text="It expires in [value]; then no box or no user gets through.",
+        fault="ours: nobody renews it but the operator of the server",
+        companies=_NONE,
+        dashboard=COLLECTOR,
+        group="slow",
+        no_data="OK",
+        runbook="certificate-expiring",
     )
     yield _remote_write()
 
