@@ -39,7 +39,7 @@ def report(
             number=2 if final else 1,
             final=final,
             made_at=datetime(2026, 11, 8, 6, 30, tzinfo=UTC),
-            changes=(model.Change(figure="uplinks.fibre.net.ratio", before="0.99871", after="0.99893"),)
+            changes=(model.Change(figure="uplinks.fibre.net.ratio", before="0.99871", after="0.99710"),)
             if final
             else (),
             incomplete=() if final else ("box-3", "box-4"),
@@ -85,10 +85,10 @@ def findings(coverage: float = 0.9874) -> tuple[Finding, ...]:
             asked=0.9995,
             unit="ratio",
             answer="fail" if known else "insufficient",
-            value=0.99893 if known else None,
-            interval=Bounds(low=0.98633, high=0.99895),
+            value=0.99710 if known else None,
+            interval=Bounds(low=0.98451, high=0.99712),
             n=44021,
-            met=43974,
+            met=43893,
             open=564,
             source=SOURCE,
         ),

@@ -291,7 +291,7 @@ def test_the_rich_report_tells_its_figures_in_french() -> None:
     for words in (
         "La ligne n’a pas tenu ses engagements.",
         f"au moins 99,95{NARROW}%",
-        f"99,89{NARROW}%",
+        f"99,71{NARROW}%",
         "4 interruptions.",
         f"2{HARD}h{HARD}05{HARD}min",
         "48 entreprises",
