@@ -1,6 +1,6 @@
 """`python -m grafana [FOLDER]`: writes dashboards/*.json and provisioning/**/*.yaml, and takes away what is no more."""
 
-import sys
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,12 +19,14 @@ def files() -> Mapping[str, str]:
 
 def main() -> None:
     """Writes them."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    parser = argparse.ArgumentParser(prog="python -m grafana", description="Writes Grafana's files anew.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent, help="default: %(default)s")
+    folder: Path = parser.parse_args().folder
     for name, text in files().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    for path in (folder / "dashboards").glob("*.json"):
+    for path in (folder / "dashboards").glob("fibrewatch-*.json"):
         if f"dashboards/{path.name}" not in files():
             path.unlink()
 

@@ -4,6 +4,7 @@ No Grafana is asked: files are held to `shapes`, dashboards to the SDK's types (
 reading and writing them again, and to rules that Grafana itself does not have.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -286,7 +287,12 @@ def _link(url: str, boards: Mapping[str, list[str]]) -> Iterator[str]:
 
 def main() -> int:
     """Prints the problems; exit status 1 when there are any."""
-    found = problems(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    parser = argparse.ArgumentParser(prog="python -m grafana.check", description="Holds Grafana's files to its schema.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent, help="default: %(default)s")
+    folder: Path = parser.parse_args().folder
+    if not any((folder / "dashboards").glob("*.json")):
+        parser.error(f"{folder}: it has no dashboards/*.json")
+    found = problems(folder)
     print("\n".join(found) or "nothing to object")
     return bool(found)
 
