@@ -16,6 +16,7 @@ from grafana.check import panels_of
 UNSEEN = {
     "fibrewatch-wifi-coverage",
     "fibrewatch-remote-write-behind",
+    "fibrewatch-server-certificate-expiring",
     *(f"fibrewatch-loss-at-risk-{burn}" for burn in ("fast", "slow", "drift")),
 }
 """Rules of what nobody promises or switches on in the example, or no box of it measures: they have no answer."""
