@@ -133,10 +133,10 @@ def test_files_are_written_once_and_a_part_that_ended_is_taken_back(
     assert cli.main(argv) == 0
     assert capsys.readouterr().out.endswith(f"; 4 boxes' files in {out}, 6 changed\n")
     fragment = out / "paris" / "attic" / "box-01" / "mesh.toml"
-    before = fragment.stat()
+    before = fragment.stat().st_mtime_ns
     assert cli.main(argv) == 0
     assert capsys.readouterr().out.endswith("0 changed\n")
-    assert fragment.stat() == before
+    assert fragment.stat().st_mtime_ns == before
     assert sorted(path.name for path in fragment.parent.iterdir()) == ["mesh.toml"]
     inventory(tmp_path, SITES)
     assert cli.main(argv) == 0
